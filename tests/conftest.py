@@ -1,0 +1,100 @@
+"""The real parts that tests run against: one mongod for the whole session, Node, Chromium.
+
+A part that is missing skips the tests that need it, with the reason; where CI is set it fails them instead, since a suite
+that quietly tests less is worse than a red one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+from pymongo import MongoClient
+
+from hub.errors import ConfigError
+from hub.mongo.embedded import EmbeddedMongod, MongodBinary, find_mongod
+
+IN_CI = bool(os.environ.get("CI"))
+NODE_MAJOR = 20
+
+# The machine may be slow and shared: what takes long is the business of each test's timeout, not of Hypothesis.
+settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("ci" if IN_CI else "dev")
+
+
+def missing(reason: str) -> NoReturn:
+    """Ends the test: skipped on a developer's machine, failed in CI."""
+    if IN_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def require_node() -> str:
+    """Path of a Node that is new enough for the published clients."""
+    path = shutil.which("node")
+    if path is None:
+        missing(f"Node {NODE_MAJOR} or newer is not on PATH")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < NODE_MAJOR:
+        missing(f"Node {NODE_MAJOR} or newer is needed; {path} is {version}")
+    return path
+
+
+def require_chromium() -> str:
+    """Path of a browser that playwright-core can drive."""
+    for name in ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"):
+        if (path := shutil.which(name)) is not None:
+            return path
+    missing("Chromium is not on PATH")
+
+
+@pytest.fixture(scope="session")
+def mongod_binary() -> MongodBinary:
+    """The same look-up as `hub dev`; HUB_MONGOD counts here too."""
+    explicit = os.environ.get("HUB_MONGOD")
+    try:
+        return find_mongod(Path(explicit) if explicit else None)
+    except ConfigError as exc:
+        missing(exc.message)
+
+
+@pytest.fixture(scope="session")
+def mongo_url(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A replica set shared by all tests: keep to your own `database_name`, and never stop it (see `own_mongod`)."""
+    server = EmbeddedMongod(mongod_binary, tmp_path_factory.mktemp("mongo"))
+    with asyncio.Runner() as runner:  # a loop of its own: tests have one each
+        runner.run(server.start())
+        try:
+            yield server.url
+        finally:
+            runner.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def _cleaner(mongo_url: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        yield client
+
+
+@pytest.fixture
+def database_name(_cleaner: MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """A database nobody else uses, gone after the test."""
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    yield name
+    _cleaner.drop_database(name)
+
+
+@pytest.fixture
+async def own_mongod(mongod_binary: MongodBinary, tmp_path: Path) -> AsyncIterator[EmbeddedMongod]:
+    """A server for one test alone, which may kill it: it comes back, with another `pid`, under the same `url`."""
+    async with EmbeddedMongod(mongod_binary, tmp_path / "mongo") as server:
+        yield server
