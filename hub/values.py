@@ -6,12 +6,12 @@ Wire encoding is `hub.protocol.codec`'s; names on the wire are `hub.functions.ta
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias, Union
 
-from bson import ObjectId
-from bson.int64 import Int64
+import bson.timestamp
+from bson import DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
+from bson.datetime_ms import DatetimeMS
 
 __all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "is_present", "sort_key"]
 
@@ -31,32 +31,57 @@ def sort_key(value: Value) -> SortKey:
     """The value's place in BSON comparison order; a missing field is None.
 
     Source: MongoDB manual, "Comparison/Sort Order": null, numbers (NaN first), strings by UTF-8 bytes, objects, arrays,
-    binary (length, then bytes), ObjectId, booleans, dates.
+    binary (length, then bytes), ObjectId, booleans, dates. Others' rows may hold BSON's remaining types, so these have a place too.
     """
+    if isinstance(value, str):
+        return (3, value)  # Python compares code points, which is the order of UTF-8 bytes
     if value is None:
         return (1,)
     if isinstance(value, bool):
         return (8, value)
     if isinstance(value, (int, float)):
-        return (2, 0, 0) if math.isnan(value) else (2, 1, value)
-    if isinstance(value, str):
-        return (3, value)  # Python compares code points, which is the order of UTF-8 bytes
-    if isinstance(value, dict):
-        return (4, tuple((*_type_rank(item), name, sort_key(item)) for name, item in value.items()))
-    if isinstance(value, list):
-        return (5, tuple(sort_key(item) for item in value))
-    if isinstance(value, bytes):
-        return (6, len(value), value)
+        return _NAN if value != value else (2, 1, value)
     if isinstance(value, ObjectId):
         return (7, value.binary)
     if isinstance(value, dt.datetime):
         return (9, _milliseconds(value))
+    if isinstance(value, dict):
+        return (4, tuple(_field_key(name, item) for name, item in value.items()))
+    if isinstance(value, list):
+        return (5, tuple(sort_key(item) for item in value))
+    if isinstance(value, bytes):
+        return (6, len(value), getattr(value, "subtype", 0), bytes(value))
+    return _foreign_key(value)
+
+
+_NAN: SortKey = (2, 0, 0)
+
+
+def _field_key(name: str, item: Value) -> tuple[int, str, SortKey]:
+    """Inside objects MongoDB compares a field's type before its name, and its name before its value."""
+    key = sort_key(item)
+    return (key[0], name, key)
+
+
+def _foreign_key(value: object) -> SortKey:
+    """Types that no declared table has and another writer's row may: a change to it must not stop the feed."""
+    match value:
+        case Decimal128():
+            number = value.to_decimal()
+            return _NAN if number.is_nan() else (2, 1, number)
+        case DatetimeMS():  # a date that Python's datetime cannot hold
+            return (9, int(value))
+        case bson.timestamp.Timestamp():
+            return (10, value.time, value.inc)
+        case Regex():
+            return (11, value.pattern, value.flags)
+        case DBRef():
+            return (12, sort_key(dict(value.as_doc())))
+        case MinKey():
+            return (0,)
+        case MaxKey():
+            return (127,)
     raise TypeError(f"a row cannot hold a {type(value).__name__}")
-
-
-def _type_rank(value: Value) -> tuple[int]:
-    """Inside objects MongoDB compares a field's type before its name."""
-    return (sort_key(value)[0],)
 
 
 def _milliseconds(moment: dt.datetime) -> int:

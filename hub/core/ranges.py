@@ -2,14 +2,24 @@
 
 An index sorts a table by a tuple of fields. A range is a part of one index: the leading fields equal to a prefix, what follows
 between two bounds, read in one direction, up to a limit. Positions and bounds compare as tuples in MongoDB's order.
+
+Every range is also a half-open interval `[start, end)` of keys of what follows the prefix: an edge that lies behind all positions
+that begin with some values ends in `BEYOND`. So one comparison serves every kind of bound, and ranges that touch share an edge.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as _replace
+from typing import TypeAlias
 
 from hub.values import Row, SortKey, Value, is_present, sort_key
+
+TupleKey: TypeAlias = tuple[SortKey, ...]
+"""Several values' keys in a row; compares as MongoDB compares compound keys, and a shorter one comes before all that extend it."""
+
+BEYOND: SortKey = (128,)
+"""Greater than the key of any value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +51,70 @@ class Bound:
     A bound shorter than the key stands for all positions that begin with it: `inclusive` takes them all in or leaves all out.
     """
 
-    values: tuple[Value, ...]
+    values: tuple[Value, ...] = field(compare=False)  # Python's True == 1 and NaN != NaN; the key has MongoDB's equality
     inclusive: bool
+    key: TupleKey = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", tuple_key(self.values))
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRange:
+    """A part of one index. Equal and hashable by what it reads: keys, not Python's idea of equal values."""
+
     index: IndexKey
-    prefix: tuple[Value, ...] = ()
+    prefix: tuple[Value, ...] = field(default=(), compare=False)
     lower: Bound | None = None
     upper: Bound | None = None
     descending: bool = False
     limit: int | None = None
+    prefix_key: TupleKey = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix_key", tuple_key(self.prefix))
 
     @property
     def table(self) -> str:
         return self.index.table
+
+    @property
+    def start(self) -> TupleKey:
+        """The first key after the prefix that the range may contain."""
+        if self.lower is None:
+            return ()
+        return self.lower.key if self.lower.inclusive else (*self.lower.key, BEYOND)
+
+    @property
+    def end(self) -> TupleKey:
+        """The first key after the prefix that lies behind the range."""
+        if self.upper is None:
+            return (BEYOND,)
+        return (*self.upper.key, BEYOND) if self.upper.inclusive else self.upper.key
 
     def contains(self, row: Row) -> bool:
         """Whether the row lies between the bounds (the limit is not looked at)."""
         return self.index.holds(row) and self.contains_position(self.index.position(row))
 
     def contains_position(self, position: tuple[Value, ...]) -> bool:
-        n = len(self.prefix)
-        if tuple_key(position[:n]) != tuple_key(self.prefix):
-            return False
-        rest = position[n:]
-        return (self.lower is None or _is_after(rest, self.lower)) and (self.upper is None or _is_before(rest, self.upper))
+        return self.contains_key(tuple_key(position))
+
+    def contains_key(self, key: TupleKey) -> bool:
+        """The same for a whole position's key, for callers that test many ranges of one index."""
+        n = len(self.prefix_key)
+        return key[:n] == self.prefix_key and self.start <= key[n:] < self.end
 
     def ending_at(self, row: Row) -> IndexRange:
         """The part that was seen when reading stopped after `row`: up to it, in reading order, without a limit."""
-        end = Bound(self.index.position(row)[len(self.prefix) :], inclusive=True)
+        rest = self.index.position(row)[len(self.prefix) :]
+        if not rest:  # the prefix was the whole key: there is one position, and it was seen
+            return self.unlimited()
+        end = Bound(rest, inclusive=True)
         return _replace(self, lower=end, limit=None) if self.descending else _replace(self, upper=end, limit=None)
 
     def unlimited(self) -> IndexRange:
         return _replace(self, limit=None)
 
 
-def tuple_key(values: tuple[Value, ...]) -> tuple[SortKey, ...]:
+def tuple_key(values: tuple[Value, ...]) -> TupleKey:
     return tuple(sort_key(value) for value in values)
-
-
-def _is_after(rest: tuple[Value, ...], bound: Bound) -> bool:
-    head, edge = tuple_key(rest[: len(bound.values)]), tuple_key(bound.values)
-    return head > edge or (bound.inclusive and head == edge)
-
-
-def _is_before(rest: tuple[Value, ...], bound: Bound) -> bool:
-    head, edge = tuple_key(rest[: len(bound.values)]), tuple_key(bound.values)
-    return head < edge or (bound.inclusive and head == edge)
