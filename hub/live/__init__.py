@@ -1,0 +1,1 @@
+"""Live queries and mutations: from the change feed to what each session is shown."""

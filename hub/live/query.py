@@ -1,0 +1,103 @@
+"""LiveQuery: one name, arguments and (if it matters) identity; its latest evaluations and who subscribes to it.
+
+Owned by `directory` (which finds and forgets it) and `rounds` (which evaluates it). Invariants: `evaluations` are in order of time
+and do not overlap; only the last one may be open (`until is None`), and then the query is not stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from hub.core.invalidation import ReaderId
+from hub.functions.identity import Caller
+from hub.live.moment import Evaluation
+from hub.live.results import same_result
+from hub.protocol.messages import Result
+from hub.timestamps import Timestamp
+from hub.values import Value
+
+
+class QueryKey(NamedTuple):
+    """What makes two subscriptions one live query.
+
+    `args_key` is the canonical text of the arguments without the page's client-side id; `journal` the page end that an earlier
+    run fixed; `sharing_key` whose result it is, None for a result that everybody gets.
+    """
+
+    path: str
+    args_key: str
+    journal: str | None
+    sharing_key: str | None
+
+
+class Subscriber(Protocol):
+    """A session, as far as live queries know it."""
+
+    def refresh(self) -> None:
+        """Something it shows has changed, or may: show the newest common moment when it can be shown."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One session's interest in one query. The directory moves it to another live query when the result turns out personal."""
+
+    subscriber: Subscriber
+    caller: Caller
+    path: str
+    args: Mapping[str, Value]
+    journal: str | None
+    live: LiveQuery | None = None
+    refusal: Evaluation | None = None
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """What it may be shown; a refusal (no such function for this caller) is true at any time."""
+        if self.refusal is not None:
+            return [self.refusal]
+        return self.live.evaluations if self.live is not None else []
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing newer is on its way."""
+        return self.refusal is not None or (self.live is not None and not self.live.is_stale)
+
+
+@dataclass(slots=True, eq=False)
+class LiveQuery:
+    """`caller` is None while the result is shared: the function may then not look at who asks."""
+
+    id: ReaderId
+    key: QueryKey
+    args: Mapping[str, Value]
+    caller: Caller | None
+    journal: str | None
+    subscriptions: set[Subscription] = field(default_factory=set)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    is_running: bool = False
+
+    @property
+    def is_stale(self) -> bool:
+        return not self.evaluations or self.evaluations[-1].until is not None
+
+    def invalidate(self, until: Timestamp) -> None:
+        """What it shows is true only before `until`."""
+        if self.evaluations and self.evaluations[-1].until is None:
+            self.evaluations[-1].until = until
+
+    def evaluated(self, result: Result, since: Timestamp, until: Timestamp | None) -> bool:
+        """Add an evaluation; an equal result is kept as the same object. Returns whether the result is another one."""
+        previous = self.evaluations[-1] if self.evaluations else None
+        is_new = previous is None or not same_result(previous.result, result)
+        self.evaluations.append(Evaluation(result if is_new or previous is None else previous.result, since, until))
+        return is_new
+
+    def forget_evaluations(self, needed: Collection[Timestamp]) -> None:
+        """Keep the latest, and those that are true at a timestamp at which a slower query is still being evaluated."""
+        *older, latest = self.evaluations
+        self.evaluations = [kept for kept in older if any(kept.is_true_at(ts) for ts in needed)] + [latest]
+
+    def __repr__(self) -> str:
+        return f"<LiveQuery {self.key.path}, {len(self.subscriptions)} subscribers{', stale' if self.is_stale else ''}>"

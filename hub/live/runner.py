@@ -1,0 +1,90 @@
+"""Runner: runs one function at one timestamp, reading the database's snapshot of that moment.
+
+Where reads come from is this module's business alone: a function asks for index ranges and rows, and its run is true at the
+timestamp it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+from hub.clock import Clock
+from hub.core.ranges import IndexRange
+from hub.errors import FunctionCrashed, LimitExceeded, Unavailable
+from hub.functions.execution import Run, run
+from hub.functions.identity import Caller
+from hub.functions.ids import IdSource
+from hub.functions.limits import Limits
+from hub.functions.registry import Function
+from hub.store import Store
+from hub.timestamps import Timestamp
+from hub.values import Row, RowId, Value
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class SnapshotReader:
+    """All reads of one run, at one timestamp, until one deadline (event loop time).
+
+    `unavailable` is what kept the database from answering, if anything did: the function may have caught it, so the run is
+    not to be believed.
+    """
+
+    def __init__(self, store: Store, at: Timestamp, max_run_s: float) -> None:
+        self.unavailable: Unavailable | None = None
+        self._store = store
+        self._at = at
+        self._max_run_s = max_run_s
+        self._until = asyncio.get_running_loop().time() + max_run_s
+
+    async def read(self, wanted: IndexRange) -> list[Row]:
+        return await self._answer(self._store.read(wanted, self._at))
+
+    async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
+        return await self._answer(self._store.get(table, ids, self._at))
+
+    async def _answer(self, reading: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await reading
+        except TimeoutError:
+            raise LimitExceeded(f"the function took longer than {self._max_run_s:g} s and was stopped") from None
+        except Unavailable as error:
+            self.unavailable = error
+            raise
+
+
+class Runner:
+    """`max_run_s` bounds a run with all its waiting; its processor time has a limit of its own in `limits`."""
+
+    def __init__(self, store: Store, clock: Clock, limits: Limits, *, max_run_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+        self._max_run_s = max_run_s
+        self._ids = IdSource()
+
+    async def run(
+        self, function: Function, args: Mapping[str, Value], *, caller: Caller | None, journal: str | None, at: Timestamp
+    ) -> Run:
+        """Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated."""
+        reader = SnapshotReader(self._store, at, self._max_run_s)
+        finished = await run(
+            function,
+            args,
+            caller=caller,
+            reader=reader,
+            now=self._clock.now() * 1000,
+            journal=journal,
+            ids=self._ids,
+            limits=self._limits,
+        )
+        if reader.unavailable is not None:
+            raise reader.unavailable
+        if isinstance(finished.error, FunctionCrashed):
+            log.error("function crashed: %s", finished.error.message.splitlines()[0], exc_info=finished.error.__cause__)
+        return finished

@@ -1,0 +1,239 @@
+"""Sequencer: runs mutations one after another and commits each exactly once.
+
+A mutation runs on the snapshot at H, the feed's position; its writes and its request record go to the store as one transaction that
+is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it conflict: nothing
+is written, and the mutation runs again at a newer H. So mutations are serializable among all hubs of a deployment.
+
+The feed, not the acknowledgement, tells a commit's timestamp, and it can be the faster of the two: `committed` is then what releases
+the answer, before anything shows the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from dataclasses import dataclass, field
+
+from hub.clock import Clock
+from hub.core.commits import BatchId
+from hub.errors import (
+    ApplicationError,
+    Conflict,
+    DatabaseAway,
+    DeadlineExceeded,
+    HubError,
+    NotCaughtUp,
+    OutcomeUnknown,
+    RequestMismatch,
+    RequestOfAnotherCaller,
+    SnapshotTooOld,
+)
+from hub.functions.execution import Run
+from hub.functions.registry import Function, Registry
+from hub.live.currency import Currency
+from hub.live.mutations import Answer, MutationQueue, MutationRequest
+from hub.live.position import FeedPosition, covers
+from hub.live.results import encode_run, failure, from_record, to_record
+from hub.live.runner import Runner
+from hub.metrics import Metrics
+from hub.protocol.messages import Failure, Result
+from hub.store import RequestRecord, Store, WriteBatch
+from hub.timestamps import ZERO, Timestamp
+
+log = logging.getLogger(__name__)
+
+_FEED_GRACE_S = 1.0
+"""How long an acknowledged commit waits for the feed to name its timestamp, before its upper bound is answered instead."""
+
+
+@dataclass(slots=True, eq=False)
+class _Commit:
+    """A transaction on its way: what is answered as soon as it is known to be committed, by whoever knows it first."""
+
+    request: MutationRequest
+    result: Result
+    ts: Timestamp | None = None
+    seen: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self, ts: Timestamp) -> None:
+        if self.ts is None:
+            self.ts = ts
+            self.request.reply(Answer(self.result, ts))
+            self.seen.set()
+
+
+class Sequencer:
+    """`registry` is read anew for each mutation, so that a reload takes effect between two of them."""
+
+    def __init__(
+        self,
+        store: Store,
+        runner: Runner,
+        position: FeedPosition,
+        currency: Currency,
+        registry: Registry,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        max_waiting: int,
+        max_result_bytes: int,
+    ) -> None:
+        self.registry = registry
+        self.queue = MutationQueue(max_waiting)
+        self._store = store
+        self._runner = runner
+        self._position = position
+        self._currency = currency
+        self._clock = clock
+        self._metrics = metrics
+        self._max_result_bytes = max_result_bytes
+        self._on_their_way: dict[BatchId, _Commit] = {}
+        self._last_commit: Timestamp = ZERO
+        self._is_busy = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._is_busy and not len(self.queue)
+
+    def submit(self, request: MutationRequest) -> None:
+        """Queue it. Raises TooManyConcurrentRequests."""
+        self.queue.put(request)
+
+    def committed(self, batch: BatchId, ts: Timestamp) -> None:
+        """The feed has brought one of our commits: that proves it, acknowledged or not."""
+        commit = self._on_their_way.get(batch)
+        if commit is not None:
+            commit.release(ts)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            request = await self.queue.take()
+            self._is_busy = True
+            try:
+                await self._answer(request)
+            finally:
+                self._is_busy = False
+
+    async def _answer(self, request: MutationRequest) -> None:
+        answer: Answer | None
+        try:
+            answer = await self._execute(request)
+        except HubError as error:
+            answer = Answer(None, error=error)
+        except Exception:
+            log.exception("mutation failed inside the hub", extra={"function": request.path})
+            answer = Answer(None, error=HubError("InternalServerError: the hub failed; its log has the reason"))
+        if answer is not None:
+            request.reply(answer)
+
+    async def _execute(self, request: MutationRequest) -> Answer | None:
+        """Attempts until one counts or the deadline has passed; None when the commit's release has given the answer."""
+        may_repeat = request.may_repeat
+        pause_s = 0.002
+        while True:
+            await self._position.reach(self._last_commit, request.deadline)
+            at = self._position.ts
+            try:
+                return await self._attempt(request, may_repeat)
+            except _Outdated:
+                continue
+            except Conflict:
+                self._metrics.conflicts.inc()
+                may_repeat = True  # the winner may be the same request, on another hub
+                await self._pause(request, pause_s)
+                await self._see_winner(request, at)
+            except (SnapshotTooOld, DatabaseAway):
+                await self._pause(request, 0.1)
+            pause_s = min(2 * pause_s, 0.1)
+
+    async def _attempt(self, request: MutationRequest, may_repeat: bool) -> Answer | None:
+        at, clocks = self._position.ts, dict(self._position.clocks)
+        if request.key is not None and may_repeat:
+            record = await self._store.get_record(request.key, at)
+            if record is not None:
+                return Answer(_recorded(record, request), at)
+        function, run = await self._run(request, at)
+        result = encode_run(run, self._max_result_bytes)
+        if function is not None and _commits(request, run, result):
+            await self._commit(request, function, run, result, at)
+            return None
+        numbers = await self._currency.numbers()
+        if not covers(clocks, numbers):
+            await self._position.reach_clocks(numbers, request.deadline)
+            raise _Outdated
+        return Answer(result, at)
+
+    async def _run(self, request: MutationRequest, at: Timestamp) -> tuple[Function | None, Run]:
+        try:
+            function = self.registry.find(request.path, "mutation", request.caller)
+        except HubError as error:
+            return None, Run.failed(error)
+        self._metrics.mutations.inc()
+        return function, await self._runner.run(function, request.args, caller=request.caller, journal=None, at=at)
+
+    async def _commit(self, request: MutationRequest, function: Function, run: Run, result: Result, at: Timestamp) -> None:
+        writes = () if isinstance(result, Failure) else run.writes
+        batch = WriteBatch(BatchId(uuid.uuid4().hex), writes, _records(request, result), function.isolation)
+        commit = self._on_their_way[batch.id] = _Commit(request, result)
+        try:
+            bound = await self._store.transact(batch, at, request.deadline)
+            await self._name(commit, bound)
+        except OutcomeUnknown:
+            if commit.ts is None:
+                raise
+        finally:
+            del self._on_their_way[batch.id]
+        if commit.ts is not None:
+            self._last_commit = commit.ts
+
+    async def _name(self, commit: _Commit, bound: Timestamp) -> None:
+        """Wait until the feed has named the commit's timestamp; if it is away, take the bound."""
+        try:
+            await asyncio.wait_for(commit.seen.wait(), _FEED_GRACE_S)
+        except TimeoutError:
+            commit.release(bound)
+
+    async def _pause(self, request: MutationRequest, pause_s: float) -> None:
+        """A little chance keeps two hubs from running in step."""
+        if self._clock.monotonic() + pause_s > request.deadline:
+            raise DeadlineExceeded("the mutation could not be committed in time; nothing of it was written")
+        await self._clock.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - not a secret
+
+    async def _see_winner(self, request: MutationRequest, at: Timestamp) -> None:
+        """After a conflict the feed soon brings what won; running again before that would lose again."""
+        try:
+            await self._position.reach(Timestamp(at + 1), min(request.deadline, self._clock.monotonic() + _FEED_GRACE_S))
+        except NotCaughtUp:
+            log.warning("conflict with a commit that the feed does not bring", extra={"function": request.path})
+
+
+class _Outdated(Exception):
+    """The run committed nothing, and this hub had not yet seen what others had acknowledged: run again."""
+
+
+def _commits(request: MutationRequest, run: Run, result: Result) -> bool:
+    """Whether there is something to commit: writes, or the record of a request that must get the same answer again.
+
+    Errors other than the application's own are not recorded: a repeat may do better.
+    """
+    if run.error is not None or isinstance(result, Failure):
+        return request.key is not None and isinstance(run.error, ApplicationError)
+    return request.key is not None or bool(run.writes)
+
+
+def _records(request: MutationRequest, result: Result) -> tuple[RequestRecord, ...]:
+    if request.key is None:
+        return ()
+    return (RequestRecord(request.key, request.caller.name, request.body, to_record(result), request.keep_s),)
+
+
+def _recorded(record: RequestRecord, request: MutationRequest) -> Result:
+    """What a repeat is told. Raises RequestMismatch when the key was used for something else."""
+    if record.caller != request.caller.name:
+        return failure(RequestOfAnotherCaller("RequestOfAnotherCaller: this request id belongs to another caller"))
+    if record.body != request.body:
+        raise RequestMismatch("RequestMismatch: this request key was used before, for another function or other arguments")
+    return from_record(record.outcome)
