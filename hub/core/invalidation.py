@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Hashable)
 class _Span(NamedTuple):
     """The keys a range covers: the same for both directions, and for every way to write its bounds."""
 
-    index: IndexKey
+    key: IndexKey
     prefix: TupleKey
     start: TupleKey
     end: TupleKey
@@ -53,7 +53,7 @@ class InvalidationIndex(Generic[R]):
         watched = _Watched(frozenset(_spans(reads.ranges)), frozenset(reads.rows))
         self._watched[reader] = watched
         for span in watched.spans:
-            self._table(span.index.table).add_span(span, reader)
+            self._table(span.key.table).add_span(span, reader)
         for table, row_id in watched.rows:
             self._table(table).add_row(row_id, reader)
 
@@ -63,10 +63,10 @@ class InvalidationIndex(Generic[R]):
         if watched is None:
             return
         for span in watched.spans:
-            self._tables[span.index.table].remove_span(span, reader)
+            self._tables[span.key.table].remove_span(span, reader)
         for table, row_id in watched.rows:
             self._tables[table].remove_row(row_id, reader)
-        for name in {span.index.table for span in watched.spans} | {table for table, _ in watched.rows}:
+        for name in {span.key.table for span in watched.spans} | {table for table, _ in watched.rows}:
             if self._tables[name].is_empty:
                 del self._tables[name]
 
@@ -109,7 +109,7 @@ class InvalidationIndex(Generic[R]):
         return {
             reader
             for reader, watched in self._watched.items()
-            if any(span.index.table == table for span in watched.spans)
+            if any(span.key.table == table for span in watched.spans)
             or (not ranges_only and any(name == table for name, _ in watched.rows))
         }
 
@@ -161,7 +161,7 @@ class _WatchedTable(Generic[R]):
             del self.rows[row_id]
 
     def add_span(self, span: _Span, reader: R) -> None:
-        by_prefix = self.indexes.setdefault(span.index, {}).setdefault(len(span.prefix), {})
+        by_prefix = self.indexes.setdefault(span.key, {}).setdefault(len(span.prefix), {})
         intervals = by_prefix.get(span.prefix)
         if intervals is None:
             intervals = by_prefix[span.prefix] = IntervalIndex()
@@ -169,7 +169,7 @@ class _WatchedTable(Generic[R]):
 
     def remove_span(self, span: _Span, reader: R) -> None:
         """Levels that become empty go, so that a change looks up only what is in use."""
-        by_length = self.indexes[span.index]
+        by_length = self.indexes[span.key]
         by_prefix = by_length[len(span.prefix)]
         intervals = by_prefix[span.prefix]
         intervals.remove(span.start, span.end, reader)
@@ -178,7 +178,7 @@ class _WatchedTable(Generic[R]):
         if not by_prefix:
             del by_length[len(span.prefix)]
         if not by_length:
-            del self.indexes[span.index]
+            del self.indexes[span.key]
 
     def collect_entered(self, row: Row, into: set[R]) -> None:
         for intervals, rest in self._intervals_around(row):
