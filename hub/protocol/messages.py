@@ -35,7 +35,10 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class AddQuery:
-    """`path` is canonical (`module:function`), `args` decoded wire values, `args_key` their canonical text."""
+    """`path` is canonical (`module:function`), `args` decoded wire values, `args_key` their canonical text.
+
+    `problem` says what the value encoding of the arguments forbids; then there are none, and the session itself answers.
+    """
 
     query_id: QueryId
     path: str
@@ -43,6 +46,7 @@ class AddQuery:
     args_key: str
     journal: str | None = None
     component: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ class ModifyQuerySet:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A mutation or an action. `body_key` is the canonical text of path and arguments: what a repeat must equal."""
+    """A mutation or an action. `body_key` is the canonical text of path and arguments: what a repeat must equal.
+
+    `problem`: as in AddQuery.
+    """
 
     kind: Literal["mutation", "action"]
     request_id: RequestId
@@ -67,6 +74,7 @@ class Call:
     args: Mapping[str, Value]
     body_key: str
     component: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,345 @@
+"""The JSON form of values: what a function takes and returns, as text that every `convex` client reads alike.
+
+Called where a result is first encoded, where arguments arrive, and where a query's key is made. Text from `encode` is always
+safe to send: a bad key or tag in the middle of a transition would wedge the JavaScript client for ever. `decode` undoes
+`encode`, except that a plain number is a float64 on the wire: an `int` comes back as the equal `float`.
+
+Tags are objects of one key: `$integer` and `$float` hold 8 bytes little-endian in base64, `$bytes` any bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from json.encoder import encode_basestring as _quote
+from typing import Any
+
+from hub.errors import BadRequest, FunctionError, LimitExceeded
+from hub.values import Int64, Value
+
+MAX_NESTING = 64
+"""Containers inside each other, the outermost included; what Convex allows."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Of one encoded value; what Convex allows for arguments and results."""
+MAX_KEY_LENGTH = 1024
+MAX_EXACT_INT = 2**53
+"""Beyond it a float64 skips integers; `hub.Int64` carries them."""
+
+
+class _Problem(Exception):
+    """What is wrong with a value; the way to it is collected while the recursion unwinds."""
+
+    def __init__(self, reason: str, error: type[FunctionError] = FunctionError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
+        self.steps: list[str] = []
+
+    def __str__(self) -> str:
+        place = "".join(reversed(self.steps)).removeprefix(".")
+        return f"{place}: {self.reason}" if place else self.reason
+
+
+def _step(name: object) -> str:
+    """One field on the way, safe to print and short whatever a client called it."""
+    return f".{name}" if isinstance(name, str) and name.isidentifier() and name.isascii() else f"[{ascii(name)[:60]}]"
+
+
+# --- values to text ------------------------------------------------------------------------------------------------
+
+
+def encode(value: Value, *, max_nesting: int = MAX_NESTING, max_bytes: int = MAX_BYTES) -> str:
+    """JSON text of the value, keys in the order given. Raises FunctionError, or LimitExceeded, naming the place."""
+    try:
+        text = _write(value, max_nesting, ordered=False)
+    except _Problem as problem:
+        raise problem.error(str(problem)) from None
+    size = utf8_length(text)
+    if size > max_bytes:
+        raise LimitExceeded(f"the encoded value has {size} bytes, the limit is {max_bytes}")
+    return text
+
+
+def canonical(args: Mapping[str, Value]) -> str:
+    """One text for equal arguments, whatever the order of keys, and for 1 and 1.0: what live queries are keyed by.
+
+    Never fails on what `decode` returned.
+    """
+    try:
+        return _write(dict(args), MAX_NESTING, ordered=True)
+    except _Problem as problem:
+        raise problem.error(str(problem)) from None
+
+
+def utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _write(value: Value, room: int, ordered: bool) -> str:
+    """`room` is how many containers may still be opened. The types a row mostly has come first."""
+    kind = type(value)
+    if kind is str:
+        return _write_text(value)  # type: ignore[arg-type]  # mypy does not narrow by `kind`
+    if kind is float:
+        return _write_float(value)  # type: ignore[arg-type]
+    if kind is dict:
+        return _write_object(value, room, ordered)  # type: ignore[arg-type]
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if kind is list:
+        return _write_list(value, room, ordered)  # type: ignore[arg-type]
+    return _write_rare(value, room, ordered)
+
+
+def _write_text(text: str) -> str:
+    if not text.isascii():
+        _refuse_unpaired_surrogates(text)
+    return _quote(text)
+
+
+def _write_float(number: float) -> str:
+    """Whole ones as `3.0`: the legacy Python HTTP client refuses integers in results."""
+    text = float.__repr__(number)
+    if text[-1] in "fn" or text == "-0.0":  # inf, nan
+        return _SPECIAL_FLOATS[text]
+    return text
+
+
+def _write_object(items: Mapping[str, Value], room: int, ordered: bool) -> str:
+    if not room:
+        raise _too_deep()
+    fields = []
+    name = ""
+    try:
+        for name in sorted(items, key=_write_key) if ordered else items:
+            fields.append(_write_key(name) + _write(items[name], room - 1, ordered))
+    except _Problem as problem:
+        problem.steps.append(_step(name))
+        raise
+    return "{" + ",".join(fields) + "}"
+
+
+def _write_list(items: list[Value], room: int, ordered: bool) -> str:
+    if not room:
+        raise _too_deep()
+    parts: list[str] = []
+    try:
+        for item in items:
+            parts.append(_write(item, room - 1, ordered))  # noqa: PERF401  # the length tells where it failed
+    except _Problem as problem:
+        problem.steps.append(f"[{len(parts)}]")
+        raise
+    return "[" + ",".join(parts) + "]"
+
+
+def _write_rare(value: Value, room: int, ordered: bool) -> str:
+    """Integers, tagged values, and subclasses of what `_write` knows (enumerations, for one)."""
+    if isinstance(value, Int64):
+        if not -(2**63) <= value < 2**63:
+            raise _Problem("the Int64 does not fit in 64 bits")
+        return _tag("$integer", struct.pack("<q", value))
+    if isinstance(value, int):
+        if not -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
+            raise _Problem("the int is beyond ±2^53, where numbers are no longer exact; use hub.Int64")
+        return float.__repr__(float(value))
+    if isinstance(value, bytes):
+        return _tag("$bytes", value)
+    if isinstance(value, str):
+        return _write_text(str.__str__(value))
+    if isinstance(value, float):
+        return _write_float(value)
+    if isinstance(value, dict):
+        return _write_object(value, room, ordered)
+    if isinstance(value, list):
+        return _write_list(value, room, ordered)
+    raise _Problem(f"a {type(value).__name__} cannot go over the wire")
+
+
+@lru_cache(maxsize=4096)
+def _write_key(name: str) -> str:
+    """The key as JSON, with its colon. Cached: field names repeat in every row."""
+    if not isinstance(name, str):
+        raise _Problem(f"a key must be a string, not {type(name).__name__}")
+    if name.startswith("$") or len(name) > MAX_KEY_LENGTH or not (name.isascii() and name.isprintable()):
+        raise _Problem(f"a key must be printable ASCII, at most {MAX_KEY_LENGTH} characters, and not begin with `$`")
+    return f"{_quote(name)}:"
+
+
+def _tag(name: str, raw: bytes) -> str:
+    return f'{{"{name}":"{base64.b64encode(raw).decode("ascii")}"}}'
+
+
+_SPECIAL_FLOATS = {
+    float.__repr__(number): _tag("$float", struct.pack("<d", number)) for number in (math.nan, math.inf, -math.inf, -0.0)
+}
+
+
+def _refuse_unpaired_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Problem("the string has an unpaired surrogate (half of a character)") from None
+
+
+def _too_deep() -> _Problem:
+    return _Problem("nested too deeply", LimitExceeded)
+
+
+# --- JSON to values ------------------------------------------------------------------------------------------------
+
+
+def parse(text: str | bytes) -> Any:
+    """JSON text to Python's tree, strictly (no NaN). Raises BadRequest for whatever is wrong with it."""
+    try:
+        return _PARSER.decode(text if isinstance(text, str) else text.decode())
+    except RecursionError:
+        raise BadRequest("the JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"not JSON: {error.msg} at character {error.pos}") from None
+    except ValueError as error:  # not UTF-8, NaN, an integer of thousands of digits
+        raise BadRequest(f"not JSON: {type(error).__name__}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_PARSER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def decode(tree: object, *, max_nesting: int = MAX_NESTING) -> Value:
+    """The value that a parsed JSON tree stands for. Raises BadRequest, naming the place."""
+    try:
+        return _read(tree, max_nesting)
+    except _Problem as problem:
+        raise BadRequest(str(problem)) from None
+
+
+def decode_args(tree: object, *, allow_object: bool = False) -> dict[str, Value]:
+    """Arguments as they are called with: a list of one object; over HTTP (`allow_object`) also the object alone."""
+    if isinstance(tree, list) and len(tree) == 1:
+        tree = tree[0]
+    elif not allow_object:
+        raise BadRequest("`args` must be a list of one object")
+    args = decode(tree)
+    if not isinstance(args, dict):
+        raise BadRequest("`args` must be an object")
+    return args
+
+
+def _read(tree: object, room: int) -> Value:
+    if tree is None or tree is True or tree is False:
+        return tree
+    if isinstance(tree, str):
+        if not tree.isascii():
+            _refuse_unpaired_surrogates(tree)
+        return tree
+    if isinstance(tree, (int, float)):
+        return _read_number(tree)
+    if isinstance(tree, dict):
+        tag = next(iter(tree)) if len(tree) == 1 else ""
+        return _read_tag(tag, tree[tag]) if tag.startswith("$") else _read_object(tree, room)
+    assert isinstance(tree, list), "a parsed JSON tree"
+    return _read_list(tree, room)
+
+
+def _read_number(number: int | float) -> float:
+    """A plain number is a float64, as in JavaScript, however it is written."""
+    try:
+        read = float(number)
+    except OverflowError:
+        read = math.inf
+    if not math.isfinite(read):
+        raise _Problem("the number is too large for a float64")
+    return read
+
+
+def _read_object(tree: dict[str, object], room: int) -> dict[str, Value]:
+    if not room:
+        raise _too_deep()
+    read: dict[str, Value] = {}
+    name = ""
+    try:
+        for name, item in tree.items():
+            _write_key(name)
+            read[name] = _read(item, room - 1)
+    except _Problem as problem:
+        problem.steps.append(_step(name))
+        raise
+    return read
+
+
+def _read_list(tree: list[object], room: int) -> list[Value]:
+    if not room:
+        raise _too_deep()
+    read: list[Value] = []
+    try:
+        for item in tree:
+            read.append(_read(item, room - 1))  # noqa: PERF401  # the length tells where it failed
+    except _Problem as problem:
+        problem.steps.append(f"[{len(read)}]")
+        raise
+    return read
+
+
+def _read_tag(tag: str, content: object) -> Value:
+    reader = _TAG_READERS.get(tag)
+    if reader is None:
+        raise _Problem("a key that begins with `$` is a tag, and only $integer, $float and $bytes are known")
+    if not isinstance(content, str):
+        raise _Problem(f"{tag} must hold a string in base64")
+    try:
+        raw = base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        raise _Problem(f"{tag} must hold a string in base64") from None
+    if tag != "$bytes" and len(raw) != 8:
+        raise _Problem(f"{tag} must hold 8 bytes")
+    return reader(raw)
+
+
+def _read_float(raw: bytes) -> float:
+    number: float = struct.unpack("<d", raw)[0]
+    if math.isfinite(number) and float.__repr__(number) != "-0.0":
+        raise _Problem("$float is for NaN, infinities and -0 only")
+    return number
+
+
+def _read_integer(raw: bytes) -> Int64:
+    return Int64(struct.unpack("<q", raw)[0])
+
+
+_TAG_READERS: Mapping[str, Callable[[bytes], Value]] = {"$integer": _read_integer, "$float": _read_float, "$bytes": bytes}
+
+
+# --- values to plain JSON ------------------------------------------------------------------------------------------
+
+
+def lossy(value: Value) -> Any:
+    """A tree for `json.dumps`, without tags: what HTTP's `format: "json"` answers. Types cannot be told from it."""
+    if isinstance(value, dict):
+        return {name: lossy(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [lossy(item) for item in value]
+    if isinstance(value, Int64):
+        return str(int(value))
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def lossy_text(encoded: str) -> str:
+    """The same for a result that is encoded already: text to text."""
+    if '"$' not in encoded:  # no tag in it: both forms are the same
+        return encoded
+    return json.dumps(lossy(decode(parse(encoded), max_nesting=MAX_NESTING)), ensure_ascii=False, separators=(",", ":"))
