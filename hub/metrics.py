@@ -1,0 +1,115 @@
+"""Every counter, gauge and histogram of the hub, named and described once.
+
+One `Metrics` belongs to one hub instance and has a registry of its own, so that two hubs in one process (tests) never share a
+number. Labels have few, fixed values: never a path, an argument, a user or a session.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZE_BYTES = tuple(4.0**n for n in range(4, 13))
+
+
+class Metrics:
+    """Call `.inc()`, `.set()`, `.observe()` on the attributes; `text()` is what `/metrics` answers."""
+
+    def __init__(self, version: str = "", *, process: bool = True) -> None:
+        registry = self.registry = CollectorRegistry()
+
+        # change feed and commits
+        self.commits = Counter("hub_commits", "Commits the change feed delivered, anybody's.", registry=registry)
+        self.own_commits = Counter("hub_own_commits", "Commits of this process that the change feed delivered.", registry=registry)
+        self.row_changes = Counter("hub_row_changes", "Row changes in those commits.", registry=registry)
+        self.lag_seconds = Gauge("hub_feed_lag_seconds", "Seconds the change feed is behind the database.", registry=registry)
+        self.feed_position_seconds = Gauge(
+            "hub_feed_position_seconds", "Cluster time the feed has passed, in seconds since the epoch.", registry=registry
+        )
+        self.head_seconds = Gauge(
+            "hub_head_seconds", "Cluster time that screens show, in seconds since the epoch.", registry=registry
+        )
+        self.resyncs = Counter(
+            "hub_resyncs", "Times the feed could not be continued and every live query ran again.", registry=registry
+        )
+        self.feed_reopenings = Counter("hub_feed_reopenings", "Times the feed was opened again at its token.", registry=registry)
+        self.ready = Gauge("hub_ready", "1 while this hub may take traffic.", registry=registry)
+
+        # live queries
+        self.live_queries = Gauge("hub_live_queries", "Live queries with a subscriber.", registry=registry)
+        self.subscriptions = Gauge("hub_subscriptions", "Subscriptions of sessions to live queries.", registry=registry)
+        self.stale_queries = Gauge("hub_stale_queries", "Live queries that wait for their re-run.", registry=registry)
+        self.invalidations = Counter("hub_invalidations", "Live queries that a commit made stale.", registry=registry)
+        self.runs = Counter("hub_query_runs", "Runs of a query, by why it ran.", ["reason"], registry=registry)
+        self.reruns = Counter("hub_reruns", "Re-runs of live queries.", registry=registry)
+        self.wasted_reruns = Counter("hub_wasted_reruns", "Re-runs whose result was the one before.", registry=registry)
+        self.discarded_runs = Counter(
+            "hub_discarded_runs", "Shared runs thrown away because the function looked at who asks.", registry=registry
+        )
+        self.run_seconds = Histogram(
+            "hub_query_run_seconds", "Duration of one run of a query.", registry=registry, buckets=_LATENCY_S
+        )
+        self.rounds = Counter("hub_rounds", "Rounds of apply, re-run, publish.", registry=registry)
+        self.round_seconds = Histogram("hub_round_seconds", "Duration of one round.", registry=registry, buckets=_LATENCY_S)
+        self.push_seconds = Histogram(
+            "hub_push_seconds", "From a commit's arrival to its transition in the outboxes.", registry=registry, buckets=_LATENCY_S
+        )
+
+        # mutations
+        self.mutations = Counter(
+            "hub_mutations",
+            "Mutations answered.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.mutation_seconds = Histogram(
+            "hub_mutation_seconds", "From a mutation's arrival to its answer.", registry=registry, buckets=_LATENCY_S
+        )
+        self.conflicts = Counter("hub_conflicts", "Transactions that lost and were run again.", registry=registry)
+        self.unknown_outcomes = Counter(
+            "hub_unknown_outcomes", "Commits whose outcome had to be found out afterwards.", registry=registry
+        )
+        self.batch_size = Histogram(
+            "hub_batch_mutations", "Mutations in one transaction.", registry=registry, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+        )
+
+        # sessions
+        self.sessions = Gauge("hub_sessions", "Open sockets.", registry=registry)
+        self.sessions_opened = Counter("hub_sessions_opened", "Sockets accepted.", registry=registry)
+        self.sessions_closed = Counter(
+            "hub_sessions_closed", "Sockets that ended, by who ended them.", ["reason"], registry=registry
+        )
+        self.messages_received = Counter("hub_messages_received", "Messages of clients, by type.", ["type"], registry=registry)
+        self.transitions = Counter("hub_transitions", "Transitions sent.", registry=registry)
+        self.coalesced = Counter("hub_transitions_coalesced", "Transitions that a newer one replaced.", registry=registry)
+        self.sent_bytes = Counter("hub_sent_bytes", "Bytes of messages sent to clients, before compression.", registry=registry)
+        self.result_bytes = Histogram("hub_result_bytes", "Size of an encoded result.", registry=registry, buckets=_SIZE_BYTES)
+        self.queue_length = Gauge(
+            "hub_queue_length", "What waits: mutations, reruns, outbox_bytes, http.", ["queue"], registry=registry
+        )
+
+        # edges
+        self.http_requests = Counter("hub_http_requests", "HTTP calls answered.", ["route", "status"], registry=registry)
+        self.http_seconds = Histogram(
+            "hub_http_seconds", "Duration of an HTTP call.", ["route"], registry=registry, buckets=_LATENCY_S
+        )
+        self.refused_origins = Counter("hub_refused_origins", "Requests refused for their Host or Origin.", registry=registry)
+        self.key_fetches = Counter("hub_auth_key_fetches", "Fetches of issuers' keys: ok, failed.", ["outcome"], registry=registry)
+        self.errors = Counter("hub_errors", "Errors told to callers, by their stable code.", ["code"], registry=registry)
+
+        Info("hub_build", "Version of this hub.", registry=registry).info({"version": version})
+        if process:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+            GCCollector(registry=registry)
+
+    def text(self) -> bytes:
+        """All numbers in Prometheus' text format."""
+        return generate_latest(self.registry)
