@@ -116,9 +116,9 @@ class Session:
 
     def receive(self, message: ClientMessage) -> list[Effect]:
         """Decide what follows from a message. Not to be called while a Verify waits for its outcome."""
-        assert not self._is_verifying, "messages wait while a token is verified"
         if self._is_closed or isinstance(message, Event):
             return []
+        assert not self._is_verifying, "messages wait while a token is verified"
         is_first, self._has_received = not self._has_received, True
         match message:
             case Connect():

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.protocol.codec import write_message
+from hub.protocol.messages import CallResponse, FatalError, Ping, RequestId, ServerMessage, Success, Transition, Version
+from hub.protocol.outbox import Outbox
+from hub.timestamps import Timestamp
+
+TRANSITION = Transition(Version(), Version(1))
+
+
+def an_outbox(budget_bytes: int = 1_000, patience_s: float = 10.0) -> Outbox:
+    return Outbox(budget_bytes=budget_bytes, patience_s=patience_s, ping_after_s=15.0, now=0.0)
+
+
+def an_answer(size_bytes: int = 1) -> ServerMessage:
+    return CallResponse("mutation", RequestId(0), Success('"' + "x" * size_bytes + '"'), Timestamp(1))
+
+
+def test_frames_leave_in_the_order_they_were_put() -> None:
+    outbox = an_outbox()
+    outbox.put(an_answer(), now=0)
+    outbox.put(TRANSITION, now=0)
+
+    first = outbox.next()
+    assert outbox.next() == first == write_message(an_answer())
+    outbox.written(now=0)
+    assert outbox.next() == write_message(TRANSITION)
+    outbox.written(now=0)
+    assert outbox.next() is None
+
+
+def test_at_most_two_transitions_are_outstanding_the_one_being_sent_included() -> None:
+    outbox = an_outbox()
+    outbox.put(TRANSITION, now=0)
+    outbox.next()
+    assert outbox.can_advance
+    outbox.put(TRANSITION, now=0)
+    assert not outbox.can_advance
+
+    outbox.written(now=0)
+
+    assert outbox.can_advance
+
+
+def test_answers_are_taken_when_transitions_are_not() -> None:
+    outbox = an_outbox(budget_bytes=10)
+    outbox.put(an_answer(100), now=0)
+    assert outbox.is_full
+    assert not outbox.can_advance
+
+    outbox.put(an_answer(100), now=0)
+
+    assert len(outbox) == 2
+
+
+def test_a_client_that_stays_behind_is_closed_after_the_patience_and_one_that_catches_up_is_not() -> None:
+    outbox = an_outbox(budget_bytes=150, patience_s=10.0)
+    assert outbox.overflow_at is None
+    outbox.put(an_answer(200), now=5.0)
+    outbox.put(an_answer(200), now=9.0)
+    assert outbox.overflow_at == 15.0
+    assert outbox.overflow(now=14.9) is None
+
+    close = outbox.overflow(now=15.0)
+    assert close is not None
+    assert close.code == 1013
+    assert close.reason.startswith("TooManyConcurrentRequests")
+
+    outbox.written(now=15.0)
+    outbox.written(now=15.0)
+    assert outbox.overflow(now=100.0) is None
+
+
+def test_sizes_are_bytes_not_characters() -> None:
+    outbox = an_outbox()
+    outbox.put(FatalError("é"), now=0)
+    assert outbox.size_bytes == len(write_message(FatalError("é")).encode())
+
+
+def test_a_ping_is_due_after_silence() -> None:
+    outbox = an_outbox()
+    assert outbox.ping_at == 15.0
+    outbox.put(TRANSITION, now=7.0)
+    assert outbox.ping_at == 22.0
+    outbox.put(Ping(), now=22.0)
+    assert outbox.ping_at == 37.0
+
+
+@given(st.lists(st.sampled_from(["answer", "transition", "written"]), max_size=40))
+def test_it_counts_exactly_what_waits(steps: list[str]) -> None:
+    outbox, waiting = an_outbox(budget_bytes=500), list[ServerMessage]()
+    for step in steps:
+        if step == "written" and waiting:
+            assert outbox.next() == write_message(waiting.pop(0))
+            outbox.written(now=0)
+        elif step == "answer" or (step == "transition" and outbox.can_advance):
+            waiting.append(an_answer() if step == "answer" else TRANSITION)
+            outbox.put(waiting[-1], now=0)
+
+        transitions = sum(isinstance(message, Transition) for message in waiting)
+        size = sum(len(write_message(message)) for message in waiting)
+        assert (outbox.size_bytes, len(outbox)) == (size, len(waiting))
+        assert outbox.can_advance == (transitions < 2 and size <= 500)
+        assert (outbox.overflow_at is not None) == (size > 500)
