@@ -1,21 +1,23 @@
 """Connection: one client's session among the live queries; it performs what `Session` decides.
 
-Owned by the socket's shell (`hub.server.websocket`), which reads frames into `receive` and writes what `outbox` holds. Everything
-here is synchronous: an answer or a refresh is in the outbox when the call returns, so their order there is the order of truth.
+Owned by the socket's shell (`hub.server.websocket`), which feeds it messages and writes what its outbox holds. Everything here is
+synchronous: an answer or a transition is in the outbox when the call returns, so their order there is the order of truth.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
-from hub.errors import NotCaughtUp
-from hub.functions.identity import NOBODY, Caller
+from hub.errors import BadRequest, HubError, OutcomeUnknown, TooManyConcurrentRequests
+from hub.functions.identity import Caller
+from hub.live.engine import Engine, body_hash
 from hub.live.moment import evaluation_at, newest_common_moment
+from hub.live.mutations import Answer, MutationRequest
 from hub.live.query import Subscription
-from hub.live.sequencer import Answer, MutationRequest
+from hub.live.results import failure
 from hub.protocol.messages import (
     AddQuery,
     CatchUp,
@@ -23,13 +25,214 @@ from hub.protocol.messages import (
     Close,
     Effect,
     HoldForRepeats,
+    ModifyQuerySet,
+    Ping,
     QueryId,
+    RequestId,
+    Result,
     RunMutation,
     Send,
+    Success,
     Unwatch,
     Verify,
     Watch,
 )
 from hub.protocol.outbox import Outbox
-from hub.protocol.session import Session
+from hub.protocol.session import Session, closing
 from hub.timestamps import Timestamp
+
+_QUIET_S = 0.02
+"""Its frames come in one go after Connect: when none came for this long, there are no more."""
+
+
+class Connection:
+    """`close` is set when the socket is to be closed, after what is in the outbox. `wake` is set when there is work for the writer.
+
+    The session is moved on (`refresh`) when something it shows changes, when it owes its client a transition and the head has
+    come far enough, and when its outbox has room again; never while something holds its first transition back.
+    """
+
+    def __init__(self, engine: Engine, session: Session, outbox: Outbox, caller: Caller) -> None:
+        self.outbox = outbox
+        self.caller = caller
+        self.close: Close | None = None
+        self.wake = asyncio.Event()
+        self._engine = engine
+        self._session = session
+        self._subscriptions: dict[QueryId, Subscription] = {}
+        self._holds: set[str] = set()
+        self._unanswered = 0
+        self._has_query_set = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+
+    # --- from the socket ---------------------------------------------------------------------------------------
+
+    def receive(self, message: ClientMessage) -> Verify | None:
+        """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
+        verify = self._perform(self._session.receive(message))
+        self._has_query_set = self._has_query_set or isinstance(message, ModifyQuerySet)
+        self._wait_for_quiet()
+        self.refresh()
+        return verify
+
+    def malformed(self, error: BadRequest) -> None:
+        self._perform(self._session.malformed(error))
+
+    def authenticated(self, caller: Caller) -> None:
+        """The last Verify's token is good."""
+        is_other = caller.sharing_key != self.caller.sharing_key
+        self.caller = caller
+        self._perform(self._session.authenticated(is_other_caller=is_other))
+        self.refresh()
+
+    def rejected(self, error: str) -> None:
+        self._perform(self._session.rejected(error))
+
+    def expired(self, error: str) -> None:
+        self._perform(self._session.expired(error))
+
+    def end(self, close: Close) -> None:
+        """The hub itself ends the session: it stops, or the client reads too slowly."""
+        if self.close is None:
+            self._session.gone()
+            self._perform([close])
+
+    def gone(self) -> None:
+        """The socket is closed: nothing is watched for it any more. Its queued mutations still run; it may ask again."""
+        self._session.gone()
+        for subscription in self._subscriptions.values():
+            self._engine.live.unwatch(subscription)
+        self._subscriptions.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+
+    def ping(self) -> None:
+        self._put(Send(Ping()))
+
+    def written(self) -> None:
+        """The oldest frame of the outbox has left."""
+        self.outbox.written(self._engine.clock.monotonic())
+        self.refresh()
+
+    # --- effects -----------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: list[Effect]) -> Verify | None:
+        verify: Verify | None = None
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._put(effect)
+                case Watch(query):
+                    self._watch(query)
+                case Unwatch(query_id):
+                    self._engine.live.unwatch(self._subscriptions.pop(query_id))
+                case RunMutation():
+                    self._submit(effect)
+                case CatchUp(ts):
+                    self._holds.add("catch up")
+                    self._catching_up = asyncio.create_task(self._catch_up(ts), name="catch up")
+                case HoldForRepeats():
+                    self._holds.add("repeats")
+                    self._timer("repeats", self._engine.settings.repeat_hold_s, partial(self._release, "repeats"))
+                case Verify():
+                    verify = effect
+                case Close():
+                    self.close = self.close or effect
+                    self.wake.set()
+                case _:
+                    assert_never(effect)
+        return verify
+
+    def _put(self, send: Send) -> None:
+        self.outbox.put(send.message, self._engine.clock.monotonic())
+        self.wake.set()
+
+    def _watch(self, query: AddQuery) -> None:
+        subscription = Subscription(self, self.caller, query.path, query.args, query.journal)
+        self._subscriptions[query.query_id] = subscription
+        self._engine.live.watch(subscription)
+
+    def _submit(self, effect: RunMutation) -> None:
+        call = effect.call
+        self._unanswered += 1
+        now = self._engine.clock.monotonic()
+        request = MutationRequest(
+            path=call.path,
+            args=call.args,
+            caller=self.caller,
+            source=effect.session_id,
+            arrived=now,
+            deadline=now + self._engine.settings.mutation_deadline_s,
+            reply=partial(self._answered, call.request_id),
+            key=f"ws:{effect.session_id}:{call.request_id}",
+            body=body_hash(call.body_key),
+            may_repeat=effect.may_repeat,
+            keep_s=self._engine.settings.session_record_keep_s,
+        )
+        try:
+            self._engine.submit(request)
+        except TooManyConcurrentRequests as error:
+            self.end(closing(1013, error.code, "the hub's queue of mutations is full"))
+
+    def _answered(self, request_id: RequestId, answer: Answer) -> None:
+        self._unanswered -= 1
+        if isinstance(answer.error, OutcomeUnknown):
+            # The client comes back with the same request id; by then the record tells.
+            self.end(closing(1011, "InternalServerError", "the outcome of a mutation is not known yet"))
+            return
+        result: Result = failure(answer.error or HubError("no result")) if answer.result is None else answer.result
+        ts = answer.ts if isinstance(result, Success) else None
+        self._perform(self._session.answered(request_id, result, ts))
+        self._wait_for_quiet()
+        self.refresh()
+
+    # --- moving on ---------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due."""
+        if self._holds or self._session.is_closed or not self.outbox.can_advance:
+            return
+        head = self._engine.head
+        if self._session.least_ts > head:
+            self._engine.refresh_at_next_head(self)
+            return
+        ts = newest_common_moment(head, [subscription.evaluations for subscription in self._subscriptions.values()])
+        if ts is None or ts < self._session.least_ts:
+            return  # a query is being evaluated; when it is done, this is called again
+        transition = self._session.advance(ts, {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted})
+        if transition is not None:
+            self._put(Send(transition))
+
+    def _shown_at(self, query_id: QueryId, ts: Timestamp) -> Result:
+        evaluation = evaluation_at(self._subscriptions[query_id].evaluations, ts)
+        assert evaluation is not None, "the moment is common to all"
+        return evaluation.result
+
+    async def _catch_up(self, ts: Timestamp) -> None:
+        try:
+            await self._engine.catch_up(ts)
+        except HubError as error:
+            self.end(closing(1011, "InternalServerError", error.message))
+        else:
+            self._release("catch up")
+
+    def _wait_for_quiet(self) -> None:
+        if "repeats" in self._holds and self._has_query_set and not self._unanswered:
+            self._timer("quiet", _QUIET_S, self._is_quiet)
+
+    def _is_quiet(self) -> None:
+        if not self._unanswered:
+            self._release("repeats")
+
+    def _release(self, hold: str) -> None:
+        self._holds.discard(hold)
+        self.refresh()
+
+    def _timer(self, name: str, after_s: float, action: Callable[[], None]) -> None:
+        """Start it, in place of the one of that name that may be running."""
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(after_s, action)

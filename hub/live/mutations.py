@@ -33,13 +33,14 @@ class Answer:
 @dataclass(frozen=True, slots=True, eq=False)
 class MutationRequest:
     """`source` is the session (or the HTTP request) whose mutations keep their order. `key` makes it exactly-once; then `body`
-    is the hash that a repeat must have, and `may_repeat` says that it can have been sent before. `deadline` is
-    `Clock.monotonic` seconds. `reply` is called once, and must not block."""
+    is the hash that a repeat must have, and `may_repeat` says that it can have been sent before. `arrived`
+    and `deadline` are `Clock.monotonic` seconds. `reply` is called once, and must not block."""
 
     path: str
     args: Mapping[str, Value]
     caller: Caller
     source: str
+    arrived: float
     deadline: float
     reply: Callable[[Answer], None]
     key: str | None = None

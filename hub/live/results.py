@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from hub.errors import ApplicationError, FunctionCrashed, HubError, LimitExceeded
+from hub.errors import ApplicationError, FunctionCrashed, HubError
 from hub.functions.execution import Run
 from hub.protocol import json_values
 from hub.protocol.messages import Failure, Result, Success
@@ -13,18 +13,14 @@ from hub.protocol.messages import Failure, Result, Success
 _REFERENCE = re.compile(r"\[Request ID: [0-9a-f]+\]")
 
 
-def encode_run(run: Run, max_bytes: int) -> Result:
+def encode_run(run: Run) -> Result:
     """The run's outcome with its value as text; a value that cannot be sent is a failure like any other."""
-    if run.error is None:
-        try:
-            value = json_values.encode(run.value)
-        except HubError as error:
-            return failure(error, run.log_lines, run.journal)
-        if len(value) <= max_bytes:
-            return Success(value, run.log_lines, run.journal)
-        limit = LimitExceeded(f"the result is {len(value):,} bytes long, more than {max_bytes:,}; return fewer rows, or paginate")
-        return failure(limit, run.log_lines, run.journal)
-    return failure(run.error, run.log_lines, run.journal)
+    if run.error is not None:
+        return failure(run.error, run.log_lines, run.journal)
+    try:
+        return Success(json_values.encode(run.value), run.log_lines, run.journal)
+    except HubError as error:
+        return failure(error, run.log_lines, run.journal)
 
 
 def failure(error: HubError, log_lines: tuple[str, ...] = (), journal: str | None = None) -> Failure:

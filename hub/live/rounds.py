@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from hub.clock import Clock
 from hub.core.commits import BatchId, Commit, CommitLog, RowChange, TableReset
-from hub.core.invalidation import InvalidationIndex, touches
+from hub.core.invalidation import InvalidationIndex, ReaderId, touches
 from hub.core.readset import ReadSet
 from hub.errors import Unavailable
 from hub.functions.execution import Run
@@ -53,7 +53,6 @@ class Rounds:
         *,
         max_concurrent_runs: int,
         max_waiting_commits: int,
-        max_result_bytes: int,
     ) -> None:
         self.head: Timestamp = ZERO
         self._store = store
@@ -62,13 +61,12 @@ class Rounds:
         self._clock = clock
         self._metrics = metrics
         self._log = commit_log
-        self._index = InvalidationIndex()
+        self._index: InvalidationIndex[ReaderId] = InvalidationIndex()
         self._heads: deque[Timestamp] = deque(maxlen=10_000)
         self._received: deque[FeedBatch] = deque()
         self._has_received = asyncio.Event()
         self._waiting_commits = 0
         self._max_waiting_commits = max_waiting_commits
-        self._max_result_bytes = max_result_bytes
         self._slots = asyncio.Semaphore(max_concurrent_runs)
         self._runs_at: Counter[Timestamp] = Counter()
         self._tasks: asyncio.TaskGroup | None = None
@@ -76,9 +74,7 @@ class Rounds:
         self._on_commit: Callable[[BatchId, Timestamp], None] = lambda batch, ts: None
         self._on_head: Callable[[], None] = lambda: None
 
-    def connect(
-        self, live: LiveQueries, on_commit: Callable[[BatchId, Timestamp], None], on_head: Callable[[], None]
-    ) -> None:
+    def connect(self, live: LiveQueries, on_commit: Callable[[BatchId, Timestamp], None], on_head: Callable[[], None]) -> None:
         """`on_commit(batch, ts)` when the feed names one of our commits; `on_head()` after the head moved."""
         self._live, self._on_commit, self._on_head = live, on_commit, on_head
 
@@ -89,6 +85,7 @@ class Rounds:
         async for batch in self._store.follow():
             for commit in batch.commits:
                 if commit.batch is not None:
+                    self._metrics.own_commits.inc()
                     self._on_commit(commit.batch, commit.ts)
             if batch.resync and self._position.ts > ZERO:
                 self._metrics.resyncs.inc()
@@ -119,7 +116,8 @@ class Rounds:
                 batches = list(self._received)
                 self._received.clear()
                 self._waiting_commits = 0
-                await self._round(batches)
+                with self._metrics.round_seconds.time():
+                    await self._round(batches)
 
     async def _round(self, batches: list[FeedBatch]) -> None:
         position = batches[-1].position
@@ -137,6 +135,7 @@ class Rounds:
         if position > self.head:
             self.head = position
             self._heads.append(position)
+            self._log.advance(position)
         self._on_head()
         for live in stale:
             self.evaluate(live)
@@ -148,12 +147,13 @@ class Rounds:
     async def _resolve(self, commits: list[Commit], position: Timestamp) -> list[Commit]:
         """Read the rows that other writers updated, as they are at `position`, where they could enter a range we watch.
 
-        The head goes to `position` in one step, so the states in between are shown to nobody.
+        The head goes to `position` in one step, so the states in between are shown to nobody. A change that stays unresolved
+        (its table came to be watched meanwhile, or could not be read) concerns everybody who read a range of the table.
         """
         unknown: dict[str, set[RowId]] = {}
         for commit in commits:
             for change in commit.changes:
-                if isinstance(change, RowChange) and change.is_unresolved and self._index.watches_table(change.table):
+                if isinstance(change, RowChange) and change.is_unresolved and self._index.needs_image(change.table):
                     unknown.setdefault(change.table, set()).add(change.id)
         images: dict[str, Mapping[RowId, Row]] = {}
         for table, ids in unknown.items():
@@ -180,11 +180,11 @@ class Rounds:
         for live in stale:
             live.invalidate(Timestamp(self.head + 1))
         self._metrics.commits.inc(len(commits))
+        self._metrics.row_changes.inc(sum(len(commit.changes) for commit in commits))
+        self._metrics.invalidations.inc(len(stale))
         return stale
 
     def _touched_by(self, change: RowChange | TableReset) -> set[LiveQuery]:
-        if isinstance(change, RowChange) and change.is_unresolved:
-            change = TableReset(change.table)  # its table came to be watched while the others' rows were read
         found = (self._queries().get(reader) for reader in self._index.invalidate(change))
         return {live for live in found if live is not None}
 
@@ -215,6 +215,7 @@ class Rounds:
                     await self._clock.sleep(pause_s)
                     pause_s = min(2 * pause_s, _MAX_RETRY_S)
                 elif run.reads.saw_identity and live.caller is None:
+                    self._metrics.discarded_runs.inc()
                     self._queries().make_personal(live)
                 elif live.subscriptions:
                     self._show(live, run, at)
@@ -226,7 +227,7 @@ class Rounds:
         function = self._queries().registry.functions.get(live.key.path)
         if function is None:
             return None  # it was taken out of the application a moment ago; its subscribers are told otherwise
-        self._metrics.runs.inc()
+        self._metrics.reruns.inc()
         try:
             return await self._runner.run(function, live.args, caller=live.caller, journal=live.journal, at=at)
         except Unavailable as error:
@@ -238,12 +239,12 @@ class Rounds:
     def _show(self, live: LiveQuery, run: Run, at: Timestamp) -> None:
         """The evaluation is in: register what it read, replay what came since, hand it to the subscribers. No await."""
         self._index.watch(live.id, run.reads)
-        is_new = live.evaluated(encode_run(run, self._max_result_bytes), at, self._stale_since(run.reads, at))
+        is_new = live.evaluated(encode_run(run), at, self._stale_since(run.reads, at))
         live.forget_evaluations(self._runs_at.keys())
         if run.journal is not None:
             self._queries().fix_page(live, run.journal)
         if not is_new:
-            self._metrics.wasted_runs.inc()
+            self._metrics.wasted_reruns.inc()
         for subscription in list(live.subscriptions):
             subscription.subscriber.refresh()
 

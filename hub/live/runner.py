@@ -19,6 +19,7 @@ from hub.functions.identity import Caller
 from hub.functions.ids import IdSource
 from hub.functions.limits import Limits
 from hub.functions.registry import Function
+from hub.metrics import Metrics
 from hub.store import Store
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId, Value
@@ -61,9 +62,10 @@ class SnapshotReader:
 class Runner:
     """`max_run_s` bounds a run with all its waiting; its processor time has a limit of its own in `limits`."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Limits, *, max_run_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, metrics: Metrics, limits: Limits, *, max_run_s: float) -> None:
         self._store = store
         self._clock = clock
+        self._metrics = metrics
         self._limits = limits
         self._max_run_s = max_run_s
         self._ids = IdSource()

@@ -1,8 +1,8 @@
 """Sequencer: runs mutations one after another and commits each exactly once.
 
 A mutation runs on the snapshot at H, the feed's position; its writes and its request record go to the store as one transaction that
-is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it conflict: nothing
-is written, and the mutation runs again at a newer H. So mutations are serializable among all hubs of a deployment.
+is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it conflict:
+nothing is written, and the mutation runs again at a newer H. So mutations are serializable among all hubs of a deployment.
 
 The feed, not the acknowledgement, tells a commit's timestamp, and it can be the faster of the two: `committed` is then what releases
 the answer, before anything shows the commit.
@@ -14,6 +14,7 @@ import asyncio
 import logging
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hub.clock import Clock
@@ -21,14 +22,13 @@ from hub.core.commits import BatchId
 from hub.errors import (
     ApplicationError,
     Conflict,
-    DatabaseAway,
     DeadlineExceeded,
     HubError,
     NotCaughtUp,
     OutcomeUnknown,
     RequestMismatch,
     RequestOfAnotherCaller,
-    SnapshotTooOld,
+    Unavailable,
 )
 from hub.functions.execution import Run
 from hub.functions.registry import Function, Registry
@@ -54,13 +54,14 @@ class _Commit:
 
     request: MutationRequest
     result: Result
+    reply: Callable[[MutationRequest, Answer], None]
     ts: Timestamp | None = None
     seen: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self, ts: Timestamp) -> None:
         if self.ts is None:
             self.ts = ts
-            self.request.reply(Answer(self.result, ts))
+            self.reply(self.request, Answer(self.result, ts))
             self.seen.set()
 
 
@@ -78,7 +79,6 @@ class Sequencer:
         metrics: Metrics,
         *,
         max_waiting: int,
-        max_result_bytes: int,
     ) -> None:
         self.registry = registry
         self.queue = MutationQueue(max_waiting)
@@ -88,7 +88,6 @@ class Sequencer:
         self._currency = currency
         self._clock = clock
         self._metrics = metrics
-        self._max_result_bytes = max_result_bytes
         self._on_their_way: dict[BatchId, _Commit] = {}
         self._last_commit: Timestamp = ZERO
         self._is_busy = False
@@ -127,7 +126,13 @@ class Sequencer:
             log.exception("mutation failed inside the hub", extra={"function": request.path})
             answer = Answer(None, error=HubError("InternalServerError: the hub failed; its log has the reason"))
         if answer is not None:
-            request.reply(answer)
+            self._reply(request, answer)
+
+    def _reply(self, request: MutationRequest, answer: Answer) -> None:
+        code = answer.error.code if answer.error is not None else getattr(answer.result, "code", "ok")
+        self._metrics.mutations.labels(code).inc()
+        self._metrics.mutation_seconds.observe(self._clock.monotonic() - request.arrived)
+        request.reply(answer)
 
     async def _execute(self, request: MutationRequest) -> Answer | None:
         """Attempts until one counts or the deadline has passed; None when the commit's release has given the answer."""
@@ -145,7 +150,7 @@ class Sequencer:
                 may_repeat = True  # the winner may be the same request, on another hub
                 await self._pause(request, pause_s)
                 await self._see_winner(request, at)
-            except (SnapshotTooOld, DatabaseAway):
+            except Unavailable:
                 await self._pause(request, 0.1)
             pause_s = min(2 * pause_s, 0.1)
 
@@ -156,7 +161,7 @@ class Sequencer:
             if record is not None:
                 return Answer(_recorded(record, request), at)
         function, run = await self._run(request, at)
-        result = encode_run(run, self._max_result_bytes)
+        result = encode_run(run)
         if function is not None and _commits(request, run, result):
             await self._commit(request, function, run, result, at)
             return None
@@ -171,13 +176,12 @@ class Sequencer:
             function = self.registry.find(request.path, "mutation", request.caller)
         except HubError as error:
             return None, Run.failed(error)
-        self._metrics.mutations.inc()
         return function, await self._runner.run(function, request.args, caller=request.caller, journal=None, at=at)
 
     async def _commit(self, request: MutationRequest, function: Function, run: Run, result: Result, at: Timestamp) -> None:
         writes = () if isinstance(result, Failure) else run.writes
         batch = WriteBatch(BatchId(uuid.uuid4().hex), writes, _records(request, result), function.isolation)
-        commit = self._on_their_way[batch.id] = _Commit(request, result)
+        commit = self._on_their_way[batch.id] = _Commit(request, result, self._reply)
         try:
             bound = await self._store.transact(batch, at, request.deadline)
             await self._name(commit, bound)

@@ -1,0 +1,257 @@
+"""The composition root: Settings → store → engine → app → server. It alone knows every part.
+
+Everything is started in the order in which it is needed and stopped in the reverse: a stop lets queued mutations finish, sends the
+clients elsewhere, and only then lets go of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from hub.clock import Clock, SystemClock
+from hub.config import Settings
+from hub.errors import ConfigError
+from hub.functions import loader
+from hub.functions.registry import Registry
+from hub.live.engine import Engine
+from hub.metrics import Metrics
+from hub.mongo.embedded import EmbeddedMongod, find_mongod
+from hub.mongo.store import MongoStore
+from hub.reloading import Reloader
+from hub.server import http, origins, page, probes, tokens
+from hub.server.app import build_app
+from hub.server.origins import Access
+from hub.server.probes import VERSION
+from hub.server.tokens import Authenticator
+from hub.server.websocket import Sockets
+from hub.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """One hub, put together and not yet started."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    store: Store
+    engine: Engine
+    sockets: Sockets
+    app: ASGIApp
+
+
+def build(
+    settings: Settings,
+    store: Store,
+    registry: Registry,
+    authenticator: Authenticator,
+    access: Access,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    lists_functions: bool,
+) -> Hub:
+    """`lists_functions`: whether the page at `/` names the application's functions."""
+    engine = Engine(store, registry, settings, clock=clock, metrics=metrics)
+    sockets = Sockets(engine, authenticator, settings)
+    routes = [
+        *http.HttpCalls(engine, authenticator, settings, clock, metrics).routes(),
+        *probes.Probes(engine, settings, clock, metrics).routes(),
+        page.route(engine.functions_listing if lists_functions else None),
+    ]
+    app = build_app(routes, sockets, access, metrics.refused_origins.inc)
+    return Hub(settings, clock, metrics, store, engine, sockets, app)
+
+
+# --- the two ways to run it ----------------------------------------------------------------------------------------
+
+
+async def run_dev(settings: Settings, *, reload: bool) -> None:
+    """`hub dev`: a database of its own unless one is configured, its own issuer, code reloaded on change.
+
+    Returns when it was told to stop. Raises ConfigError, LoadError.
+    """
+    clock, metrics = SystemClock(), Metrics(VERSION)
+    registry = loader.load(settings.app_dir)
+    authenticator, made_key = tokens.for_dev(settings, clock, metrics)
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(_listening(settings))
+        stop = stack.enter_context(_stop_signals())
+        stack.push_async_callback(authenticator.aclose)
+        url, shown = await _dev_database(settings, stack)
+        store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
+        access = origins.for_dev(settings)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, lists_functions=True)
+        for note in await store.prepare(registry.declared_tables(), drop_unused=True):
+            _say(f"  {note}")
+        async with _serving(hub, listener, stop), asyncio.TaskGroup() as tasks:
+            if made_key is not None:
+                _say(f"service key: {made_key.path}")
+            if settings.listens_on_loopback:
+                _say("callers without a token are trusted: this hub listens on loopback only")
+            _say(_ready_line(listener, shown, registry))
+            reloading = tasks.create_task(Reloader(settings.app_dir, hub.engine, store, _say).watch()) if reload else None
+            await stop.wait()
+            if reloading is not None:
+                reloading.cancel()
+
+
+async def run_serve(settings: Settings) -> None:
+    """`hub serve`: production. Returns when it was told to stop. Raises ConfigError, LoadError."""
+    clock, metrics = SystemClock(), Metrics(VERSION)
+    assert settings.mongo_url is not None, "checked with the settings"
+    registry = loader.load(settings.app_dir)
+    authenticator = tokens.for_serve(settings, clock, metrics)
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(_listening(settings))
+        stop = stack.enter_context(_stop_signals())
+        stack.push_async_callback(authenticator.aclose)
+        url = settings.mongo_url.get_secret_value()
+        store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
+        access = origins.for_serve(settings)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, lists_functions=False)
+        for note in await store.prepare(registry.declared_tables(), drop_unused=False):
+            log.warning("database: %s", note)
+        async with _serving(hub, listener, stop):
+            _say(_ready_line(listener, f"database {settings.mongo_db}", registry))
+            await stop.wait()
+
+
+async def _dev_database(settings: Settings, stack: contextlib.AsyncExitStack) -> tuple[str, str]:
+    """The address to use, and how to name it without its password."""
+    if settings.mongo_url is not None:
+        return settings.mongo_url.get_secret_value(), f"database {settings.mongo_db} of HUB_MONGO_URL"
+    mongod = EmbeddedMongod(find_mongod(settings.mongod), settings.data_dir / "mongo")
+    await stack.enter_async_context(mongod)
+    return mongod.url, f"database {settings.mongo_db} in {settings.data_dir / 'mongo'}"
+
+
+def _store(settings: Settings, url: str, clock: Clock) -> MongoStore:
+    return MongoStore(url, settings.mongo_db, driver=settings.mongo_driver, hub_id=uuid.uuid4().hex, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def _opened(store: MongoStore) -> AsyncIterator[MongoStore]:
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+# --- serving -------------------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the hub has more to stop than a server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _serving(hub: Hub, listener: socket.socket, stop: asyncio.Event) -> AsyncIterator[None]:
+    """The hub answers inside this block; on the way out it finishes its mutations and sends its clients elsewhere."""
+    server = _Server(_uvicorn_config(hub))
+    async with hub.engine.running(), asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve(sockets=[listener]), name="server")
+        serving.add_done_callback(lambda _: stop.set())
+        while not (server.started or serving.done()):
+            await hub.clock.sleep(0.005)
+        try:
+            yield
+        finally:
+            await _stop_serving(hub, server)
+
+
+async def _stop_serving(hub: Hub, server: _Server) -> None:
+    grace_s = hub.settings.drain_grace_s
+    log.info("stopping")
+    for listening in server.servers:
+        listening.close()
+    await hub.engine.drain(hub.clock.monotonic() + grace_s / 2)
+    await hub.sockets.close_all(grace_s / 2)
+    server.should_exit = True
+
+
+def _uvicorn_config(hub: Hub) -> uvicorn.Config:
+    settings = hub.settings
+    return uvicorn.Config(
+        hub.app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=settings.frame_max_bytes,
+        ws_ping_interval=settings.socket_ping_interval_s,
+        ws_ping_timeout=settings.socket_ping_timeout_s,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=75,
+    )
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The socket, taken before anything else is started. Raises ConfigError when it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another with --port or HUB_PORT"
+            ) from None
+        yield listener
+    finally:
+        listener.close()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """Set by SIGTERM and Ctrl-C; a second one does what it always does."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        restore()
+
+    def restore() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def _ready_line(listener: socket.socket, database: str, registry: Registry) -> str:
+    host, port = listener.getsockname()[:2]
+    kinds = [function.kind for function in registry.functions.values()]
+    found = f"{kinds.count('query')} queries, {kinds.count('mutation')} mutations"
+    address = f"[{host}]" if ":" in host else host
+    return f"hub is ready at http://{address}:{port} ({database}; {found}: {', '.join(sorted(registry.functions))})"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
