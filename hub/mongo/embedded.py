@@ -53,7 +53,7 @@ FLAGS = (
 
 START_TIMEOUT_S = 25.0
 """From the start of the process to a writable primary; the recovery of 36 MB takes 1.4 s."""
-STOP_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 5.0
 """A clean shutdown takes about 1 s; what has not ended by then is killed, and recovers at the next start."""
 PREDECESSOR_TIMEOUT_S = 3.0
 """How long the server of a hub that was killed a moment ago may take to be gone."""

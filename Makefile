@@ -1,0 +1,60 @@
+# One command for each thing to do; CI and pre-commit run these targets and nothing else.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PY := .venv/bin/python
+# Extra arguments: `make dev ARGS="--port 9000"`, `make test ARGS="-k feed"`.
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: .venv/.installed ## Make .venv and install the project with its development extras
+	@:
+
+.venv/.installed: requirements-dev.lock pyproject.toml scripts/install.sh
+	@scripts/install.sh
+	@touch $@
+
+.PHONY: dev
+dev: install ## Run the hub here: embedded database, reload on change
+	@.venv/bin/hub dev $(ARGS)
+
+.PHONY: fmt
+fmt: install ## Format, and fix what can be fixed
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+.PHONY: check
+check: install ## Format, lint, types, layers
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+.PHONY: test
+test: install ## Everything, with a real mongod, the published clients and a browser
+	@scripts/install-js.sh
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: test-fast
+test-fast: install ## The pure part, in seconds
+	@$(PY) -m pytest -m "not real" $(ARGS)
+
+.PHONY: cover
+cover: install ## As test, with a report of what no test runs
+	@scripts/install-js.sh
+	@$(PY) -m coverage run -m pytest $(ARGS)
+	@$(PY) -m coverage report
+
+.PHONY: lock
+lock: install ## Choose newer versions of all packages, and write them down
+	@$(PY) -m pip install --quiet uv
+	@scripts/lock.sh
+
+.PHONY: image
+image: ## Build the container image
+	@docker build --tag hub .
