@@ -1,0 +1,155 @@
+"""Rows between the database and Python: decode what is stored, encode what is to be stored, and say what does not fit.
+
+Rows handed to functions share nothing mutable with what was read. A field that is None is missing in the database.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import bson
+from pydantic import ValidationError
+
+from hub.errors import InvalidRow
+from hub.functions.ids import stored_ids
+from hub.functions.tables import STORED_FORM, Field, RowState, Table, TableInfo, describe
+from hub.functions.wire import MAX_SAFE_INTEGER
+from hub.values import Int64, ObjectId, Row, RowId, Value
+
+RowT = TypeVar("RowT", bound=Table)
+
+_INT64 = 2**63
+
+
+def decode(table: TableInfo, stored: Row) -> Table:
+    """The row as an object of its class. Raises InvalidRow, naming table, id and field, if it does not fit."""
+    values = {field.python: _own(stored[field.stored]) for field in table.fields if field.stored in stored}
+    raw_id = cast(RowId, stored["_id"])
+    try:
+        row = table.row_type.model_validate(values, by_name=True)
+    except ValidationError:
+        row = _decode_loosely(table, raw_id, values)
+    row._state = RowState(str(raw_id), raw_id, _creation_time(table, stored))
+    return row
+
+
+def encode(table: TableInfo, row: Table) -> dict[str, Value]:
+    """The row's fields as they are stored, without `_id` and `_creationTime`. Raises InvalidRow."""
+    try:
+        checked = type(row).model_validate(dict(row), by_name=True)  # lists in it may have been changed since
+    except ValidationError as error:
+        raise InvalidRow(f"{table.name}: {describe(error)}") from None
+    dumped = checked.model_dump(by_alias=True, exclude_none=True, context=STORED_FORM)
+    return {name: _encode_field(table, name, value) for name, value in dumped.items()}
+
+
+def encode_key(table: TableInfo, field: Field, value: object) -> Value:
+    """A value to look a field up by, as it is stored."""
+    return _encode_field(table, field.stored, value)
+
+
+def size_of(row: Row) -> int:
+    """Bytes of the row as BSON."""
+    return len(bson.encode(row))
+
+
+def _decode_loosely(table: TableInfo, raw_id: RowId, values: Mapping[str, Value]) -> Table:
+    """Once more with whole floats as ints: writers in JavaScript store every number as a double."""
+    try:
+        return table.row_type.model_validate({name: _whole(value) for name, value in values.items()}, by_name=True)
+    except ValidationError as error:
+        raise InvalidRow(f"a row of {table.name} does not fit its table: {raw_id}: {_by_stored_name(table, error)}") from None
+
+
+def _by_stored_name(table: TableInfo, error: ValidationError) -> str:
+    """The mistake, with the field's name as it is in the database: that is where it must be put right."""
+    text = describe(error)
+    python, _, rest = text.partition(":")
+    field = table.by_dumped_name.get(python) or table.field(python)
+    return f"{field.stored}:{rest}" if field is not None else text
+
+
+def _creation_time(table: TableInfo, stored: Row) -> float:
+    value = stored.get("_creationTime")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, dt.datetime):
+        return _aware(value).timestamp() * 1000
+    if value is not None:
+        raise InvalidRow(f"a row of {table.name} does not fit its table: {stored['_id']!s}: _creationTime is not a number")
+    raw_id = stored["_id"]
+    return raw_id.generation_time.timestamp() * 1000 if isinstance(raw_id, ObjectId) else 0.0
+
+
+def _own(value: Value) -> Value:
+    """A copy that shares no list or dict with the stored row; moments get their time zone."""
+    if isinstance(value, list):
+        return [_own(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _own(item) for name, item in value.items()}
+    if isinstance(value, dt.datetime):
+        return _aware(value)
+    return value
+
+
+def _whole(value: Value) -> Value:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_SAFE_INTEGER:
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    return value
+
+
+def _aware(moment: dt.datetime) -> dt.datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+
+
+def _encode_field(table: TableInfo, name: str, value: object) -> Value:
+    if name in table.object_id_fields:
+        if isinstance(value, str):
+            return stored_ids(value)[-1]
+        if isinstance(value, list):
+            return [stored_ids(item)[-1] if isinstance(item, str) else _encode(table, name, item) for item in value]
+    return _encode(table, name, value)
+
+
+def _encode(table: TableInfo, name: str, value: object) -> Value:
+    match value:
+        case None | bool() | float() | bytes() | ObjectId():
+            return value
+        case enum.Enum():
+            return _encode(table, name, value.value)
+        case int():
+            if not -_INT64 <= value < _INT64:
+                raise InvalidRow(f"{table.name}.{name}: {value} does not fit 64 bits")
+            return value if isinstance(value, Int64) else int(value)
+        case str():
+            return _encode_text(table, name, value)
+        case dt.datetime():
+            moment = _aware(value).astimezone(dt.UTC)
+            return moment.replace(microsecond=moment.microsecond // 1000 * 1000)  # the database keeps milliseconds
+        case list() | tuple() | set() | frozenset():
+            return [_encode(table, name, item) for item in value]
+        case Mapping():
+            return {_encode_name(table, name, key): _encode(table, name, item) for key, item in value.items()}
+    raise InvalidRow(f"{table.name}.{name}: a row cannot hold a {type(value).__name__}")
+
+
+def _encode_text(table: TableInfo, name: str, value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidRow(f"{table.name}.{name}: a string with an unpaired surrogate (half a character)") from None
+    return str(value)
+
+
+def _encode_name(table: TableInfo, name: str, key: Any) -> str:
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or key.startswith("$"):
+        raise InvalidRow(f"{table.name}.{name}: {key!r} cannot be a key: keys are printable ASCII and do not start with $")
+    return key

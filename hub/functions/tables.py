@@ -1,0 +1,300 @@
+"""Table: the base of an application's tables, and what the hub knows about each.
+
+Authors declare a table as a pydantic class. Rows are read-only: a draft is changed instead, and written by `ctx.db.patch`.
+How a row looks in the database is `hub.functions.rows`'.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Self,
+    TypeVarTuple,
+    Union,
+    Unpack,
+    cast,
+    get_args,
+    get_origin,
+)
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+from pydantic.fields import FieldInfo
+
+from hub.errors import InvalidRow
+from hub.functions.ids import Id, Reference
+from hub.functions.indexes import AnyIndex, Index, declare
+from hub.functions.names import to_camel
+from hub.functions.objects import STRICT, accept_wire_forms
+from hub.functions.places import calling_line
+from hub.store import DeclaredTable
+from hub.values import RowId
+
+if TYPE_CHECKING:
+    from hub.core.ranges import IndexKey
+
+Keys = TypeVarTuple("Keys")
+
+STORED_FORM = "stored"
+"""Serialization context: names and types of the database, not of the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field's names: in Python, on the wire, in the database, and the one under which pydantic dumps it.
+
+    `reference` says whose ids it holds, if any.
+    """
+
+    python: str
+    wire: str
+    stored: str
+    dumped: str
+    reference: Reference | None = None
+    is_array: bool = False
+
+
+ID = Field("id", "_id", "_id", "_id")
+CREATION_TIME = Field("creation_time", "_creationTime", "_creationTime", "_creationTime")
+
+
+@dataclass(eq=False, slots=True)
+class TableInfo:
+    """One table as declared. `problems` are mistakes found in the declaration; with any, the application does not load.
+
+    `object_id_fields`: stored names of the fields that hold ids of tables with ObjectId ids; known once all tables are.
+    """
+
+    name: str
+    collection: str
+    object_ids: bool
+    row_type: type[Table]
+    fields: tuple[Field, ...]
+    place: str
+    indexes: list[AnyIndex] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    object_id_fields: frozenset[str] = frozenset()
+    by_id: AnyIndex = field(init=False)
+    by_dumped_name: dict[str, Field] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_id = Index(self, (ID,), unique=True, where_present=False, place=self.place)
+        self.by_dumped_name = {known.dumped: known for known in self.fields}
+
+    @property
+    def class_name(self) -> str:
+        return self.row_type.__name__
+
+    @property
+    def all_fields(self) -> tuple[Field, ...]:
+        return (*self.fields, ID, CREATION_TIME)
+
+    def field(self, python: str) -> Field | None:
+        return next((known for known in self.all_fields if known.python == python), None)
+
+    def add_index(self, index: AnyIndex) -> None:
+        for known in self.indexes:
+            if known.key.fields == index.key.fields:
+                self.problems.append(f"{index.place}: this index of {self.class_name} is already declared at {known.place}")
+                return
+        self.indexes.append(index)
+
+    def unique_keys(self) -> list[IndexKey]:
+        return [index.key for index in self.indexes if index.key.unique]
+
+    def declared(self) -> DeclaredTable:
+        return DeclaredTable(self.collection, tuple(index.key for index in self.indexes))
+
+    def resolve_references(self, tables: dict[str, TableInfo]) -> None:
+        """Find out which fields hold ObjectIds; `tables` is by class name. An unknown name is a problem."""
+        holding: set[str] = set()
+        for known in self.fields:
+            if known.reference is None:
+                continue
+            target = tables.get(known.reference.table_name)
+            if target is None:
+                self.problems.append(
+                    f"{self.place}: {self.class_name}.{known.python} is an Id of {known.reference.table_name!r}, which is no table"
+                )
+            elif target.object_ids:
+                holding.add(known.stored)
+        self.object_id_fields = frozenset(holding | ({"_id"} if self.object_ids else set()))
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """What makes an object a row: its id (`raw_id` as stored) and when it was made. `original` is set in a draft."""
+
+    id: str
+    raw_id: RowId
+    creation_time: float
+    original: Table | None = None
+
+
+class Table(BaseModel):
+    """Base of all tables: `class Chat(Table, name="chats")`.
+
+    `name` is the table's name on the wire and, unless `collection` says otherwise, of its collection. With `object_ids` its ids
+    are ObjectIds in the database (in Python and on the wire always strings). Without a name the class is a base for others.
+    `Field(alias=...)` sets a field's stored name.
+    """
+
+    model_config = ConfigDict(**{**STRICT, "alias_generator": None}, validate_assignment=True, revalidate_instances="never")
+
+    __hub_table__: ClassVar[TableInfo]
+    _state: RowState | None = PrivateAttr(default=None)
+
+    def __init_subclass__(
+        cls, *, name: str | None = None, collection: str | None = None, object_ids: bool = False, **config: Unpack[ConfigDict]
+    ) -> None:
+        super().__init_subclass__(**config)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, name: str | None = None, collection: str | None = None, object_ids: bool = False, **config: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**config)
+        place = calling_line()
+        accept_wire_forms(cls)
+        if name is not None:
+            fields = tuple(_described(python, declared) for python, declared in cls.model_fields.items())
+            cls.__hub_table__ = TableInfo(name, collection or name, object_ids, cls, fields, place)
+            cls.__hub_table__.problems.extend(f"{place}: {cls.__name__}{text}" for text in _naming_problems(fields))
+
+    @property
+    def id(self) -> Id[Self]:
+        """The row's `_id`."""
+        return Id(self._row_state().id)
+
+    @property
+    def creation_time(self) -> float:
+        """The row's `_creationTime`: milliseconds since 1970; 0 where another writer left it out."""
+        return self._row_state().creation_time
+
+    @classmethod
+    def index(
+        cls,
+        fields: Callable[[Self], tuple[*Keys]],
+        *,
+        unique: bool = False,
+        where_present: bool = False,
+    ) -> Index[Self, *Keys]:
+        """Declare an index: `Chat.index(lambda chat: (chat.user_id, chat.updated_at))`.
+
+        `unique`: no two rows with the same values. `where_present`: only rows in which no field is None count.
+        """
+        named = cast("Callable[[object], object]", fields)
+        index = declare(cls.__hub_table__, named, unique=unique, where_present=where_present, place=calling_line())
+        return cast("Index[Self, *Keys]", index)
+
+    def draft(self) -> Self:
+        """A copy that may be changed; `ctx.db.patch(draft)` writes the fields that then differ."""
+        state = self._row_state()
+        copy = self.model_copy(deep=True)
+        copy._state = RowState(state.id, state.raw_id, state.creation_time, original=self)
+        return copy
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("_") or self._state is None or self._state.original is not None:
+            try:
+                super().__setattr__(name, value)
+            except ValidationError as error:
+                raise InvalidRow(f"{type(self).__name__}.{describe(error)}") from None
+        else:
+            raise TypeError(
+                f"rows are read-only: {type(self).__name__}.{name} cannot be set. "
+                f"Change a draft (draft = row.draft(); draft.{name} = ...), then await ctx.db.patch(draft)"
+            )
+
+    def __repr_args__(self) -> Any:
+        if self._state is not None:
+            yield "id", self._state.id
+        yield from super().__repr_args__()
+
+    def _row_state(self) -> RowState:
+        if self._state is None:
+            raise AttributeError(f"this {type(self).__name__} is not a row yet: ctx.db.insert() returns its id")
+        return self._state
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Rows go out with wire names, their id and their creation time; None is left out."""
+        values: dict[str, Any] = dump(self)
+        table = self.__hub_table__
+        is_stored_form = info.context == STORED_FORM
+        row = {} if is_stored_form else {"_id": self._row_state().id, "_creationTime": self._row_state().creation_time}
+        for dumped, value in values.items():
+            if value is not None:
+                entry = table.by_dumped_name[dumped]
+                row[entry.stored if is_stored_form else entry.wire] = value
+        return row
+
+
+def table_of(row_type: type[Table]) -> TableInfo:
+    """Raises TypeError for a class that was declared without a name."""
+    table = row_type.__dict__.get("__hub_table__")
+    if not isinstance(table, TableInfo):
+        raise TypeError(f"{row_type.__name__} is no table: declare it with a name, class {row_type.__name__}(Table, name=...)")
+    return table
+
+
+def describe(error: ValidationError) -> str:
+    """The first mistake that pydantic found: `title: Input should be a valid string`."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def _described(python: str, declared: FieldInfo) -> Field:
+    alias = declared.serialization_alias or declared.alias
+    wire = to_camel(python)
+    return Field(python, wire, alias or wire, alias or python, _reference(declared), _is_array(declared.annotation))
+
+
+def _reference(declared: FieldInfo) -> Reference | None:
+    """The Id in `Id[T]`, `Id[T] | None` and `list[Id[T]]`."""
+    found = [item for item in declared.metadata if isinstance(item, Reference)]
+    pending = [declared.annotation]
+    while pending and not found:
+        annotation = pending.pop()
+        found = [item for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Reference)]
+        pending.extend(get_args(annotation))
+    return found[0] if found else None
+
+
+def _is_array(annotation: object) -> bool:
+    origin = get_origin(annotation) or annotation
+    if origin in (Union, types.UnionType):
+        return any(_is_array(arg) for arg in get_args(annotation))
+    if hasattr(annotation, "__metadata__"):
+        return _is_array(get_args(annotation)[0])
+    return origin in (list, tuple, set, frozenset)
+
+
+def _naming_problems(fields: tuple[Field, ...]) -> list[str]:
+    problems: list[str] = []
+    seen: dict[str, str] = {"_id": "id", "_creationTime": "creation_time"}
+    for entry in fields:
+        if entry.python in ("id", "creation_time"):
+            problems.append(f".{entry.python}: every row has it already, set by the hub")
+        if entry.stored.startswith("$") or "." in entry.stored or "\0" in entry.stored or not entry.stored:
+            problems.append(f".{entry.python}: {entry.stored!r} cannot be a field's name in the database")
+        if not entry.wire.isascii():
+            problems.append(f".{entry.python}: names on the wire are ASCII")
+        for other in {entry.stored: "stored", entry.wire: "wire"}:
+            if other in seen and seen[other] != entry.python:
+                problems.append(f".{entry.python}: its name {other!r} is also that of {seen[other]!r}")
+            seen[other] = entry.python
+    return problems

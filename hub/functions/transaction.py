@@ -1,0 +1,116 @@
+"""Transaction: one run's view of the database, in stored form: reads that record, writes that wait for the commit.
+
+`ctx.db` is the typed face of it. Everything is read at one snapshot, so a row that was read once is not asked for again; a
+mutation's own writes lie over what it reads. After the run, `reads` says what it depends on and `overlay.writes()` what it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hub.core.ranges import IndexKey, IndexRange, tuple_key
+from hub.core.readset import ReadSet
+from hub.errors import LimitExceeded, UniqueViolation
+from hub.functions.overlay import Overlay
+from hub.functions.requests import ReadRange, ReadRows
+from hub.functions.tables import TableInfo
+from hub.functions.usage import Usage
+from hub.values import Row, RowId
+
+
+class Transaction:
+    __slots__ = ("_known", "_usage", "overlay", "reads")
+
+    def __init__(self, reads: ReadSet, usage: Usage) -> None:
+        self.reads = reads
+        self.overlay = Overlay()
+        self._usage = usage
+        self._known: dict[tuple[str, RowId], Row | None] = {}
+
+    async def range(self, wanted: IndexRange) -> list[Row]:
+        """The rows of the range as this run sees them; recorded up to the last one where the limit was reached."""
+        if _is_empty(wanted):
+            return []
+        capped = self._capped(wanted)
+        base = await ReadRange(self.overlay.widened(capped))
+        rows = self.overlay.merged(capped, base)
+        self.reads.ranges.append(_seen(wanted, rows))
+        self._learn(wanted.table, base)
+        self.reads.rows.update((wanted.table, _id(row)) for row in rows)
+        self._usage.count_read(rows)
+        return rows
+
+    async def rows(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
+        """The rows there are, by stored id."""
+        self.reads.rows.update((table, row_id) for row_id in ids)
+        unknown = tuple(dict.fromkeys(row_id for row_id in ids if not self._is_known((table, row_id))))
+        if len(unknown) > self._usage.rows_left:
+            raise LimitExceeded(f"more rows of {table} by id than a run may read: {len(unknown)}")
+        if unknown:
+            found = await ReadRows(table, unknown)
+            self._known.update(((table, row_id), found.get(row_id)) for row_id in unknown)
+            self._usage.count_read(list(found.values()))
+        present = ((row_id, self._now((table, row_id))) for row_id in ids)
+        return {row_id: row for row_id, row in present if row is not None}
+
+    async def put(self, table: TableInfo, row: Row, before: Row | None, *, is_replaced: bool = False) -> None:
+        """Write the row over `before`, which is how this run saw it. Raises UniqueViolation, LimitExceeded."""
+        for key in table.unique_keys():
+            if key.holds(row) and (before is None or tuple_key(key.position(before)) != tuple_key(key.position(row))):
+                await self._check_free(table, key, row)
+        place = (table.collection, _id(row))
+        self._usage.count_write(*place, row)
+        self.overlay.put(place, self._known.get(place), row, is_replaced=is_replaced)
+
+    def delete(self, table: TableInfo, row: Row) -> None:
+        place = (table.collection, _id(row))
+        self._usage.count_write(*place, None)
+        self.overlay.put(place, self._known.get(place), None)
+
+    async def _check_free(self, table: TableInfo, key: IndexKey, row: Row) -> None:
+        """An ordinary read: whoever takes the key before this commits makes the run stale."""
+        holders = await self.range(IndexRange(key, prefix=key.position(row), limit=1))
+        if holders and holders[0]["_id"] != row["_id"]:
+            fields = ", ".join(f"{name} {value!r}" for name, value in zip(key.fields, key.position(row), strict=True))
+            raise UniqueViolation(f"{table.name} already has a row with {fields}")
+
+    def _capped(self, wanted: IndexRange) -> IndexRange:
+        """One row beyond what the run may still read tells that there is too much, without fetching all of it."""
+        most = max(self._usage.rows_left, 0) + 1
+        return wanted if wanted.limit is not None and wanted.limit <= most else replace(wanted, limit=most)
+
+    def _learn(self, table: str, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._known[table, _id(row)] = row
+
+    def _is_known(self, place: tuple[str, RowId]) -> bool:
+        return place in self.overlay or place in self._known
+
+    def _now(self, place: tuple[str, RowId]) -> Row | None:
+        return self.overlay.row(place) if place in self.overlay else self._known[place]
+
+
+def _id(row: Row) -> RowId:
+    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
+
+
+def _seen(wanted: IndexRange, rows: Sequence[Row]) -> IndexRange:
+    """What a read depends on: where its limit was reached, what comes after the last row does not matter."""
+    is_one_key = len(wanted.prefix) == len(wanted.index.fields)
+    return wanted.unlimited() if is_one_key or len(rows) != wanted.limit else wanted.ending_at(rows[-1])
+
+
+def _is_empty(wanted: IndexRange) -> bool:
+    """Whether the bounds leave no room: nothing to read, and nothing that a commit could change."""
+    lower, upper = wanted.lower, wanted.upper
+    if wanted.limit == 0:
+        return True
+    if lower is None or upper is None:
+        return False
+    shared = min(len(lower.values), len(upper.values))
+    low, high = tuple_key(lower.values[:shared]), tuple_key(upper.values[:shared])
+    if low != high:
+        return low > high
+    # Both begin alike: the shorter one decides, for it takes all such positions in, or leaves them out.
+    return not all(bound.inclusive for bound in (lower, upper) if len(bound.values) == shared)

@@ -1,0 +1,150 @@
+"""Wire values: what may come in as arguments and go out as a result, checked and brought into one form.
+
+A wire value is None, bool, int, float, str, bytes, Int64, or a list or dict of wire values. Who encodes them is
+`hub.protocol.codec`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import math
+from collections.abc import Mapping
+
+from hub.errors import ArgumentValidation, FunctionError, HubError, LimitExceeded
+from hub.functions.limits import Limits
+from hub.values import Int64, ObjectId, Value
+
+MAX_SAFE_INTEGER = 2**53
+_INT64 = 2**63
+
+
+def checked_args(args: Mapping[str, Value], limits: Limits, function: str) -> dict[str, Value]:
+    """Arguments as decoded, with whole floats as ints: JSON has one number type, and 3 and 3.0 are equal on the wire.
+
+    Raises ArgumentValidation or LimitExceeded.
+    """
+    walk = _Walk(ArgumentValidation, f"ArgumentValidationError: arguments of {function}", limits.args_bytes, limits.nesting)
+    return {name: walk.taken_in(value, 1) for name, value in args.items()}
+
+
+def to_wire(value: object, limits: Limits, where: str) -> Value:
+    """A function's own value in wire form: dates as milliseconds, ids as text.
+
+    Raises FunctionError, naming the place, for what the wire cannot carry, and LimitExceeded.
+    """
+    return _Walk(FunctionError, where, limits.result_bytes, limits.nesting).given_out(value, 0)
+
+
+class _Walk:
+    """One pass over one value that counts its size on the way."""
+
+    def __init__(self, error: type[HubError], where: str, max_bytes: int, max_depth: int) -> None:
+        self._error = error
+        self._where = where
+        self._max_bytes = max_bytes
+        self._max_depth = max_depth
+        self._bytes_left = max_bytes
+
+    def taken_in(self, value: Value, depth: int) -> Value:
+        self._check_depth(depth)
+        match value:
+            case float():
+                self._spend(8)
+                is_whole = value.is_integer() and abs(value) <= MAX_SAFE_INTEGER and not _is_negative_zero(value)
+                return int(value) if is_whole else value
+            case str():
+                return self._text(value)
+            case bytes():
+                self._spend(len(value))
+            case list():
+                self._spend(2 + len(value))
+                return [self.taken_in(item, depth + 1) for item in value]
+            case dict():
+                self._spend(2)
+                return {self._text(name): self.taken_in(item, depth + 1) for name, item in value.items()}
+            case _:
+                self._spend(8)
+        return value
+
+    def given_out(self, value: object, depth: int) -> Value:
+        self._check_depth(depth)
+        match value:
+            case enum.Enum():
+                return self.given_out(value.value, depth)
+            case None | bool() | float():
+                self._spend(8)
+                return value
+            case int():
+                self._spend(8)
+                return self._integer(value)
+            case str():
+                return self._text(value)
+            case bytes():
+                self._spend(len(value))
+                return value
+            case dt.datetime():
+                self._spend(8)
+                return to_milliseconds(value)
+            case ObjectId():
+                self._spend(24)
+                return str(value)
+            case list() | tuple() | set() | frozenset():
+                self._spend(2 + len(value))
+                return [self.given_out(item, depth + 1) for item in value]
+            case Mapping():
+                self._spend(2)
+                return {self._key(name): self.given_out(item, depth + 1) for name, item in value.items()}
+        raise self._error(f"{self._where} holds a {type(value).__name__}, which has no form on the wire")
+
+    def _integer(self, value: int) -> Value:
+        if isinstance(value, Int64):
+            if not -_INT64 <= value < _INT64:
+                raise self._error(f"{self._where} holds {int(value)}, which does not fit 64 bits")
+            return value
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise self._error(
+                f"{self._where} holds the int {value}: JavaScript's numbers are exact up to 2^53 only; "
+                "declare it hub.Int64 (a bigint there) or send a string"
+            )
+        return int(value)
+
+    def _text(self, value: str) -> str:
+        if not value.isascii():
+            try:
+                self._spend(len(value.encode()))
+            except UnicodeEncodeError:
+                raise self._error(f"{self._where} holds a string with an unpaired surrogate (half a character)") from None
+        else:
+            self._spend(len(value) + 2)
+        return str(value)  # an Id becomes a plain string
+
+    def _key(self, name: object) -> str:
+        """Clients refuse other keys in the middle of a transition and are then stuck for ever."""
+        is_legal = isinstance(name, str) and name.isascii() and name.isprintable() and len(name) <= 1024
+        if not isinstance(name, str) or not is_legal or name.startswith("$"):
+            raise self._error(
+                f"{self._where} holds an object with the key {name!r}: "
+                "keys are printable ASCII, at most 1024 characters, and do not start with $"
+            )
+        self._spend(len(name) + 4)
+        return str(name)
+
+    def _check_depth(self, depth: int) -> None:
+        if depth > self._max_depth:
+            raise LimitExceeded(f"{self._where} is nested deeper than {self._max_depth} levels")
+
+    def _spend(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise LimitExceeded(f"{self._where} is larger than {self._max_bytes} bytes")
+
+
+def to_milliseconds(moment: dt.datetime) -> float:
+    """Milliseconds since 1970; a moment without a time zone is UTC, as the database has it."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+    return aware.timestamp() * 1000
+
+
+def _is_negative_zero(value: float) -> bool:
+    return value == 0 and math.copysign(1, value) < 0
