@@ -98,6 +98,10 @@ class FunctionCrashed(FunctionError):
 
     code = "FunctionCrashed"
 
+    def __init__(self, message: str, reference: str = "") -> None:
+        super().__init__(message)
+        self.reference = reference
+
 
 class LimitExceeded(FunctionError):
     """A documented limit was passed: run time, rows or bytes read or written, argument or result size, nesting."""
