@@ -5,8 +5,10 @@ cd "$(dirname "$0")/.."
 
 compile() {
     .venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-        --custom-compile-command "make lock" pyproject.toml "$@"
+        --custom-compile-command "make lock" "$@"
 }
 
-compile --extra dev --output-file requirements-dev.lock
-compile --constraint requirements-dev.lock --output-file requirements.lock # what is tested is what is shipped
+compile pyproject.toml --extra dev --output-file requirements-dev.lock
+# What is tested is what is shipped: the others take their versions from the first.
+compile pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+echo hatchling | compile - --constraint requirements-dev.lock --python-version 3.11 --output-file requirements-build.lock
