@@ -163,12 +163,12 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _serving(hub: Hub, listener: socket.socket, stop: asyncio.Event) -> AsyncIterator[None]:
+async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncIterator[None]:
     """The hub answers inside this block; on the way out it finishes its mutations and sends its clients elsewhere."""
     server = _Server(_uvicorn_config(hub))
     async with hub.engine.running(), asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve(sockets=[listener]), name="server")
-        serving.add_done_callback(lambda _: stop.set())
+        serving.add_done_callback(lambda _: stop.ask())
         while not (server.started or serving.done()):
             await hub.clock.sleep(0.005)
         try:
@@ -224,25 +224,37 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         listener.close()
 
 
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """Set by SIGTERM and Ctrl-C; a second one does what it always does."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+class _Stop:
+    """SIGTERM and Ctrl-C. Until the hub is `ready` they end its start; then they set the event. A second one does what it
+    always does."""
 
-    def on_signal() -> None:
-        stop.set()
-        restore()
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = asyncio.current_task()
 
-    def restore() -> None:
+    def ask(self) -> None:
+        self._asked.set()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+            asyncio.get_running_loop().remove_signal_handler(number)
+        if self._starting is not None:
+            self._starting.cancel()
 
+    async def wait(self) -> None:
+        """The hub is ready; until it is told to stop."""
+        self._starting = None
+        await self._asked.wait()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    stop, loop = _Stop(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, stop.ask)
     try:
         yield stop
     finally:
-        restore()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 def _ready_line(listener: socket.socket, database: str, registry: Registry) -> str:

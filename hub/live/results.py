@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from hub.errors import ApplicationError, FunctionCrashed, HubError
+from hub.errors import ApplicationError, FunctionError, HubError
 from hub.functions.execution import Run
 from hub.protocol import json_values
 from hub.protocol.messages import Failure, Result, Success
@@ -29,7 +29,7 @@ def failure(error: HubError, log_lines: tuple[str, ...] = (), journal: str | Non
         try:
             data = json_values.encode(error.data)
         except HubError as problem:
-            error = FunctionCrashed(f"the data of an ApplicationError cannot be sent: {problem.message}")
+            error = FunctionError(f"the data of an ApplicationError cannot be sent: {problem.message}")
     return Failure(error.message, error.code, data, log_lines, journal)
 
 
@@ -49,11 +49,9 @@ def same_result(one: Result, other: Result) -> bool:
 
 def to_record(result: Result) -> bytes:
     """What a request record keeps of an answer."""
-    match result:
-        case Success():
-            kept = {"value": result.value, "logLines": result.log_lines}
-        case Failure():
-            kept = {"message": result.message, "code": result.code, "data": result.data, "logLines": result.log_lines}
+    if isinstance(result, Success):
+        return json.dumps({"value": result.value, "logLines": result.log_lines}).encode("utf-8")
+    kept = {"message": result.message, "code": result.code, "data": result.data, "logLines": result.log_lines}
     return json.dumps(kept).encode("utf-8")
 
 

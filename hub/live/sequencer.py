@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from hub.clock import Clock
 from hub.core.commits import BatchId
+from hub.core.readset import ReadSet
 from hub.errors import (
     ApplicationError,
     Conflict,
@@ -175,7 +176,7 @@ class Sequencer:
         try:
             function = self.registry.find(request.path, "mutation", request.caller)
         except HubError as error:
-            return None, Run.failed(error)
+            return None, Run(None, error, ReadSet(), (), (), None)
         return function, await self._runner.run(function, request.args, caller=request.caller, journal=None, at=at)
 
     async def _commit(self, request: MutationRequest, function: Function, run: Run, result: Result, at: Timestamp) -> None:

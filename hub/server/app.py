@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -13,7 +13,7 @@ from hub.server.origins import Access, OriginGuard
 from hub.server.websocket import Sockets
 
 
-def build_app(routes: list[BaseRoute], sockets: Sockets, access: Access, refused: Callable[[], None]) -> ASGIApp:
+def build_app(routes: Sequence[BaseRoute], sockets: Sockets, access: Access, refused: Callable[[], None]) -> ASGIApp:
     """`routes` are those of `http`, `probes` and `page`."""
     sync = [WebSocketRoute("/api/sync", sockets.serve), WebSocketRoute("/api/{version}/sync", sockets.serve)]
     return OriginGuard(CollapseSlashes(Starlette(routes=[*sync, *routes])), access, refused=refused)

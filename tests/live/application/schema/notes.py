@@ -1,0 +1,15 @@
+"""A table with what the engine's tests need: rooms to move between, ranks to order by, names that must be unique."""
+
+from hub import Table
+
+
+class Note(Table, name="notes"):
+    room: str
+    rank: float
+    text: str
+    owner: str | None = None
+    name: str | None = None
+
+
+notes_by_room = Note.index(lambda note: (note.room, note.rank))
+notes_by_name = Note.index(lambda note: (note.room, note.name), unique=True, where_present=True)

@@ -1,0 +1,168 @@
+"""LiveHub: the engine on a store, with an application made for tests, and screens that watch it.
+
+No socket: a `Screen` hands its client's frames to a Connection and takes the hub's from its outbox, as the WebSocket shell does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from hub import config
+from hub.clock import SystemClock
+from hub.errors import BadRequest
+from hub.functions import loader
+from hub.functions.identity import SERVICE, Caller, Identity
+from hub.functions.registry import Registry
+from hub.live.connection import Connection
+from hub.live.engine import Engine
+from hub.metrics import Metrics
+from hub.protocol.codec import read_message
+from hub.protocol.messages import Close
+from hub.protocol.outbox import Outbox
+from hub.protocol.session import Session
+from hub.store import Store
+from tests.model_client import Call, ModelClient
+
+APPLICATION = Path(__file__).parent / "application"
+PATIENCE_S = 20.0
+
+
+def caller_of(token: str) -> Caller:
+    """`alice` is a user of that name; an empty token is nobody."""
+    return Caller(Identity("https://issuer.test", token, {"sub": token})) if token else Caller()
+
+
+class Screen:
+    """One client and its connection. `caller` is who it is before it authenticates."""
+
+    def __init__(self, hub: LiveHub, client: ModelClient, caller: Caller) -> None:
+        self.hub = hub
+        self.client = client
+        self._first_caller = caller
+        self.connection: Connection | None = None
+        self.reads = True
+        self.last_close: Close | None = None
+
+    def connect(self) -> None:
+        settings = self.hub.engine.settings
+        outbox = Outbox(
+            budget_bytes=settings.outbox_max_bytes, patience_s=60.0, ping_after_s=60.0, now=self.hub.engine.clock.monotonic()
+        )
+        session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
+        self.connection = Connection(self.hub.engine, session, outbox, self._first_caller)
+        self.client.connect()
+        self.pump()
+
+    def disconnect(self) -> None:
+        """The socket breaks: what was not read is lost, in both directions."""
+        if self.connection is not None:
+            self.connection.gone()
+        self.connection = None
+        self.client.take()
+
+    def pump(self) -> None:
+        """Everything that can be delivered now, both ways."""
+        if self.connection is None:
+            return
+        for frame in self.client.take():
+            self._deliver(frame)
+        while self.reads and (frame_out := self.connection.outbox.next()) is not None:
+            self.client.receive(frame_out)
+            self.connection.written()
+        if self.connection.close is not None:
+            self.last_close = self.connection.close
+            self.disconnect()
+
+    def _deliver(self, frame: str) -> None:
+        assert self.connection is not None
+        try:
+            verify = self.connection.receive(read_message(frame))
+        except BadRequest as error:
+            self.connection.malformed(error)
+            return
+        if verify is not None:
+            self.connection.authenticated(caller_of(verify.message.value))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Pump until it holds."""
+        give_up = time.monotonic() + PATIENCE_S
+        self.pump()
+        while not condition():
+            assert time.monotonic() < give_up, f"not within {PATIENCE_S} s: {self.client}"
+            if self.connection is not None:
+                self.connection.wake.clear()
+                try:
+                    await asyncio.wait_for(self.connection.wake.wait(), 0.05)
+                except TimeoutError:
+                    pass
+            else:
+                await asyncio.sleep(0)
+            self.pump()
+
+    async def calm(self) -> None:
+        await self.until(lambda: self.client.is_calm)
+
+    async def watch(self, path: str, **args: Any) -> int:
+        query_id = self.client.watch(path, **args)
+        await self.calm()
+        return query_id
+
+    async def mutate(self, path: str, **args: Any) -> Call:
+        call = self.client.mutate(path, **args)
+        await self.until(lambda: call.is_settled)
+        return call
+
+    async def reaches(self, ts: int) -> None:
+        """Until it shows this timestamp. Idle sessions are not moved, so this asks the hub for nothing but its own pace."""
+        await self.until(lambda: self.client.ts >= ts)
+
+    def value(self, query_id: int) -> Any:
+        watched = self.client.queries[query_id]
+        assert watched.error is None, watched.error
+        return watched.value
+
+    def texts(self, query_id: int) -> list[str]:
+        return [row["text"] for row in self.value(query_id)]
+
+
+class LiveHub:
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self.engine = engine
+        self.store = store
+
+    def screen(self, caller: Caller = SERVICE, *, client: ModelClient | None = None) -> Screen:
+        screen = Screen(self, client or ModelClient(), caller)
+        screen.connect()
+        return screen
+
+    async def query(self, path: str, caller: Caller = SERVICE, **args: Any) -> Any:
+        """A fresh run, by HTTP's way."""
+        result, _ = await self.engine.query(path, args, caller, deadline=self.deadline())
+        return result
+
+    async def mutate(self, path: str, *, key: str | None = None, caller: Caller = SERVICE, **args: Any) -> Any:
+        body = f"{path} {sorted(args.items())}"
+        result, _ = await self.engine.mutate(path, args, caller, key=key, body_key=body, deadline=self.deadline())
+        return result
+
+    def deadline(self, seconds: float = PATIENCE_S) -> float:
+        return self.engine.clock.monotonic() + seconds
+
+
+def application() -> Registry:
+    return loader.load(APPLICATION)
+
+
+@asynccontextmanager
+async def live_hub(store: Store, registry: Registry | None = None, **settings: Any) -> AsyncIterator[LiveHub]:
+    """`store` is open; its tables are prepared here."""
+    registry = registry or application()
+    await store.prepare(registry.declared_tables(), drop_unused=True)
+    engine = Engine(store, registry, config.load(**settings), clock=SystemClock(), metrics=Metrics(process=False))
+    async with engine.running():
+        yield LiveHub(engine, store)
