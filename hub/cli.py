@@ -6,12 +6,13 @@ exit status 2; stdout has only what a command was asked for.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sized
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -113,7 +114,10 @@ def _settings(**options: Any) -> Settings:
 def _run(work: Coroutine[Any, Any, None]) -> None:
     import uvloop
 
-    uvloop.run(work)
+    try:
+        uvloop.run(work)
+    except asyncio.CancelledError:  # told to stop while it was still starting
+        sys.exit(EXIT_INTERRUPTED)
 
 
 # --- applications --------------------------------------------------------------------------------------------------
@@ -128,7 +132,11 @@ def check(app_dir: App = None) -> None:
     from hub.functions import loader
 
     registry = loader.load(config.load(app_dir=app_dir).app_dir)
-    print(f"{len(registry.functions)} functions, {len(registry.tables)} tables: no mistakes found")
+    print(f"{_counted(registry.functions, 'function')}, {_counted(registry.tables, 'table')}: no mistakes found")
+
+
+def _counted(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}" if len(things) == 1 else f"{len(things)} {name}s"
 
 
 @app.command()
@@ -156,7 +164,8 @@ def token(
 ) -> None:
     """Print a signed token for trying out an identity.
 
-    A `hub dev` with the same --data accepts it: as `Authorization: Bearer <token>`, or in a client's `setAuth`. `hub serve` accepts no such token.
+    A `hub dev` with the same --data accepts it: as `Authorization: Bearer <token>`, or in a client's `setAuth`. `hub serve`
+    accepts no such token.
     """
     from hub.server import development
 
