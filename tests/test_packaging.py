@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import os
 import re
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from hub import config
@@ -39,6 +42,11 @@ def linter(name: str) -> Path:
 
 def pins(lock: str) -> dict[str, Version]:
     return {name: Version(version) for name, version in PIN.findall((ROOT / lock).read_text())}
+
+
+def project() -> dict[str, Any]:
+    declared: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return declared
 
 
 def compose() -> dict[str, Any]:
@@ -70,13 +78,29 @@ def test_the_wheel_holds_hub_and_nothing_else(tmp_path: Path) -> None:
     ],
 )
 def test_a_lock_answers_every_requirement_of_the_project(lock: str, extras: list[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    wanted = [*project()["dependencies"], *(line for extra in extras for line in project()["optional-dependencies"][extra])]
     locked = pins(lock)
 
     for requirement in map(Requirement, wanted):
-        if requirement.name != project["name"]:
-            assert locked[requirement.name.lower()] in requirement.specifier, f"{requirement}: run `make lock`"
+        if requirement.name != project()["name"]:
+            assert locked[canonicalize_name(requirement.name)] in requirement.specifier, f"{requirement}: run `make lock`"
+
+
+def test_every_package_that_hub_imports_is_declared_and_no_other() -> None:
+    """Two are declared for what uvicorn does with them: it takes its HTTP parser and its WebSocket protocol by name."""
+    imported = {name.partition(".")[0] for path in (ROOT / "hub").rglob("*.py") for name in imports_of(path)}
+    owners = packages_distributions()
+    used = {canonicalize_name(owner) for name in imported - sys.stdlib_module_names - {"hub"} for owner in owners[name]}
+    declared = {canonicalize_name(Requirement(line).name) for line in project()["dependencies"]}
+
+    assert used - declared == set()
+    assert declared - used <= {"httptools", "websockets"}
+
+
+def imports_of(path: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return plain + [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module is not None]
 
 
 def test_the_build_backend_is_locked() -> None:
