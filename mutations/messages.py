@@ -1,0 +1,175 @@
+"""What is said in a chat: whole messages, and replies that are streamed in.
+
+Every call may arrive twice, and the calls of one stream in any order: the chat looks the same as if each had come once, in turn.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hub import ApplicationError, Id, Model, MutationContext, mutation
+from schema.access import chat_of_call
+from schema.chats import Chat
+from schema.messages import Message, Role, Status, messages_by_client_id
+from schema.users import User
+
+ClientMessageId = Annotated[str, Field(min_length=1)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class UserMessage(Model):
+    content: str
+    client_message_id: ClientMessageId | None = None
+    created_at: Milliseconds | None = None
+
+
+class AssistantMessage(Model):
+    content: str
+    client_message_id: ClientMessageId | None = None
+    created_at: Milliseconds | None = None
+    status: Status | None = None
+    """Unless said, a reply with text is complete, and one without is a place for a stream."""
+
+
+class Sent(Model):
+    user_message_id: Id[Message]
+    assistant_message_id: Id[Message] | None = None
+
+
+class Upserted(Model):
+    message_id: Id[Message]
+
+
+@mutation
+async def send(
+    ctx: MutationContext,
+    chat_id: Id[Chat],
+    user_message: UserMessage,
+    assistant_message: AssistantMessage | None = None,
+    user_id: Id[User] | None = None,
+) -> Sent:
+    """Add what the user said, and the assistant's reply if there is one already.
+
+    A message whose `clientMessageId` is in the chat is not added again; a reply without one goes by its user message's.
+    """
+    chat = await chat_of_call(ctx, chat_id, user_id)
+    said_at = ctx.now if user_message.created_at is None else user_message.created_at
+    said = Message(
+        chat_id=chat.id,
+        user_id=chat.user_id,
+        role="user",
+        content=user_message.content,
+        status="complete",
+        client_message_id=user_message.client_message_id,
+        created_at=said_at,
+        updated_at=ctx.now,
+    )
+    said_id = await _add_once(ctx, chat, said)
+    if assistant_message is None:
+        return Sent(user_message_id=said_id)
+    reply_id = await _add_once(ctx, chat, _reply(said, assistant_message, ctx.now))
+    return Sent(user_message_id=said_id, assistant_message_id=reply_id)
+
+
+def _reply(said: Message, reply: AssistantMessage, now: float) -> Message:
+    """The reply's row: never before what it replies to, also when the user's clock is ahead of ours."""
+    name = reply.client_message_id
+    if name is None and said.client_message_id is not None:
+        name = f"{said.client_message_id}/reply"
+    return Message(
+        chat_id=said.chat_id,
+        user_id=said.user_id,
+        role="assistant",
+        content=reply.content,
+        status=reply.status or ("complete" if reply.content else "streaming"),
+        client_message_id=name,
+        created_at=max(now, said.created_at) if reply.created_at is None else reply.created_at,
+        updated_at=now,
+    )
+
+
+async def _add_once(ctx: MutationContext, chat: Chat, message: Message) -> Id[Message]:
+    """Add the message and stamp the chat, unless a message of its name is there; the id of the one that is there then."""
+    first = await _named(ctx, chat, message.client_message_id)
+    if first is not None:
+        return first.id
+    await _stamp(ctx, chat)
+    return await ctx.db.insert(message)
+
+
+@mutation
+async def stream_upsert(
+    ctx: MutationContext,
+    chat_id: Id[Chat],
+    role: Role,
+    content: str,
+    status: Status,
+    message_id: Id[Message] | None = None,
+    client_message_id: ClientMessageId | None = None,
+    user_id: Id[User] | None = None,
+) -> Upserted:
+    """Bring one message to a state of its stream: `content` is all of its text so far.
+
+    A message only moves forward: from streaming to error to complete, and within one status to a longer text; a state that is
+    behind the stored one is ignored. So a stream may be retried and reordered, and ends the same.
+    """
+    chat = await chat_of_call(ctx, chat_id, user_id)
+    message = await _addressed(ctx, chat, message_id, client_message_id)
+    if message is None:
+        new = Message(
+            chat_id=chat.id,
+            user_id=chat.user_id,
+            role=role,
+            content=content,
+            status=status,
+            client_message_id=client_message_id,
+            created_at=ctx.now,
+            updated_at=ctx.now,
+        )
+        message_id = await ctx.db.insert(new)
+    elif _progress(status, content) > _progress(message.status, message.content):
+        message_id = message.id
+        draft = message.draft()
+        draft.content, draft.status, draft.updated_at = content, status, ctx.now
+        await ctx.db.patch(draft)
+    else:
+        return Upserted(message_id=message.id)
+    if status == "complete":
+        await _stamp(ctx, chat)
+    return Upserted(message_id=message_id)
+
+
+def _progress(status: Status, content: str) -> tuple[int, int]:
+    """How far a stream has come; the greater one is kept, in whatever order they arrive."""
+    return (("streaming", "error", "complete").index(status), len(content))
+
+
+async def _addressed(
+    ctx: MutationContext, chat: Chat, message_id: Id[Message] | None, client_message_id: str | None
+) -> Message | None:
+    """The message of the ids, of which one may be missing; None if `client_message_id` is new here.
+
+    Raises MESSAGE_NOT_FOUND unless a given `message_id` is that of a message in this chat, and the two ids are of one message.
+    """
+    if message_id is None and client_message_id is None:
+        raise ApplicationError({"code": "MESSAGE_ID_MISSING"}, "give messageId, clientMessageId or both")
+    if message_id is None:
+        return await _named(ctx, chat, client_message_id)
+    message = await ctx.db.get(Message, message_id)
+    is_here = message is not None and message.chat_id == chat.id
+    if message is None or not is_here or client_message_id not in (None, message.client_message_id):
+        raise ApplicationError({"code": "MESSAGE_NOT_FOUND", "messageId": message_id})
+    return message
+
+
+async def _named(ctx: MutationContext, chat: Chat, client_message_id: str | None) -> Message | None:
+    if client_message_id is None:
+        return None
+    return await ctx.db.query(messages_by_client_id, chat.id, client_message_id).unique()
+
+
+async def _stamp(ctx: MutationContext, chat: Chat) -> None:
+    """Something was said: the chat moves to the top of the list."""
+    draft = chat.draft()
+    draft.updated_at = draft.last_message_at = ctx.now
+    await ctx.db.patch(draft)
