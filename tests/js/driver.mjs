@@ -1,0 +1,105 @@
+// Drives one published convex client: `node driver.mjs <version> <address>`.
+//
+// Reads one command a line on stdin, writes one event a line on stdout. Everything the client does is written in the order in
+// which it happened, so a test can say "the row was there before the promise resolved". Values are in convex's JSON encoding.
+import { createInterface } from "node:readline";
+
+const [version, address] = process.argv.slice(2);
+for (const level of ["log", "info", "warn", "error", "debug"]) {
+  console[level] = (...words) => process.stderr.write(`${level}: ${words.map(String).join(" ")}\n`);
+}
+
+const { ConvexClient, ConvexHttpClient } = await import(`convex-${version}/browser`);
+const { ConvexError, convexToJson, jsonToConvex } = await import(`convex-${version}/values`);
+
+const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+const encode = (value) => (value === undefined ? null : convexToJson(value));
+const failure = (error) => ({
+  message: error.message,
+  isConvexError: error instanceof ConvexError,
+  ...(error instanceof ConvexError ? { data: encode(error.data) } : {}),
+});
+
+let live; // made by the first command that needs it: an HTTP test opens no socket
+const client = () => (live ??= new ConvexClient(address, { unsavedChangesWarning: false }));
+const http = new ConvexHttpClient(address, { skipConvexDeploymentUrlCheck: true });
+const subscriptions = new Map();
+
+// Appends a row to the local result of a query until the real one arrives.
+const appending = ({ path, args, row }) => (store) => {
+  const rows = store.getQuery(path, jsonToConvex(args));
+  if (rows !== undefined) store.setQuery(path, jsonToConvex(args), [...rows, jsonToConvex(row)]);
+};
+
+const commands = {
+  subscribe({ name, path, args }) {
+    subscriptions.set(
+      name,
+      client().onUpdate(
+        path,
+        jsonToConvex(args),
+        (value) => emit({ event: "update", name, value: encode(value) }),
+        (error) => emit({ event: "error", name, ...failure(error) }),
+      ),
+    );
+  },
+  paginate({ name, path, args, items }) {
+    const show = (result) =>
+      emit({ event: "page", name, status: result.status, rows: result.results.map(encode) });
+    const fail = (error) => emit({ event: "error", name, ...failure(error) });
+    const options = { initialNumItems: items };
+    subscriptions.set(
+      name,
+      client().onPaginatedUpdate_experimental(path, jsonToConvex(args), options, show, fail),
+    );
+  },
+  more({ name, items }) {
+    subscriptions.get(name).getCurrentValue().loadMore(items);
+  },
+  unsubscribe({ name }) {
+    subscriptions.get(name)();
+    subscriptions.delete(name);
+  },
+  async mutation({ path, args, optimistic }) {
+    const options = optimistic && { optimisticUpdate: appending(optimistic) };
+    return client().mutation(path, jsonToConvex(args), options);
+  },
+  async action({ path, args }) {
+    return client().action(path, jsonToConvex(args));
+  },
+  async query({ path, args }) {
+    return client().query(path, jsonToConvex(args));
+  },
+  // Hands out the tokens one after the other, the last one for ever; null means "signed out".
+  auth({ tokens }) {
+    const left = [...tokens];
+    const fetchToken = async ({ forceRefreshToken }) => {
+      const token = left.length > 1 ? left.shift() : left[0];
+      emit({ event: "token", forced: forceRefreshToken });
+      return token;
+    };
+    client().setAuth(fetchToken, (isAuthenticated) => emit({ event: "auth", isAuthenticated }));
+  },
+  httpAuth({ token }) {
+    http.setAuth(token);
+  },
+  async http({ kind, path, args }) {
+    return http[kind](path, jsonToConvex(args));
+  },
+  async close() {
+    await live?.close();
+    process.exit(0);
+  },
+};
+
+async function run({ id, op, ...rest }) {
+  try {
+    emit({ event: "done", id, value: encode(await commands[op](rest)) });
+  } catch (error) {
+    emit({ event: "failed", id, ...failure(error) });
+  }
+}
+
+emit({ event: "started", version });
+for await (const line of createInterface({ input: process.stdin })) void run(JSON.parse(line));
+process.exit(0);

@@ -1,0 +1,88 @@
+"""One running hub for each module of scenarios, the published clients, and a chat to talk in."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hub.mongo.embedded import MongodBinary
+from tests.conftest import missing, require_node
+from tests.scenarios.hub_process import HubProcess
+from tests.scenarios.js_client import NEWEST, SCRIPTS, JsClient, js_client
+
+Connect = Callable[..., Awaitable[JsClient]]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node, with the clients of `tests/js/package-lock.json` installed beside the scripts."""
+    path = require_node()
+    if not (SCRIPTS / "node_modules" / ".package-lock.json").exists():
+        npm = shutil.which("npm") or missing("npm is not on PATH")
+        done = subprocess.run([npm, "ci"], cwd=SCRIPTS, capture_output=True, text=True, timeout=100, check=False)
+        if done.returncode != 0:
+            missing(f"the published clients could not be installed: {done.stderr[-500:]}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    with HubProcess(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+async def connect(node: str, hub: HubProcess) -> AsyncIterator[Connect]:
+    """`await connect(version)`: a client of the hub, or of an address given, until the test is over."""
+    async with AsyncExitStack() as clients:
+
+        async def open_one(version: str = NEWEST, address: str | None = None) -> JsClient:
+            return await clients.enter_async_context(js_client(node, address or hub.url, version))
+
+        yield open_one
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A chat of a user that nobody else's test touches."""
+
+    external_id: str
+    user_id: str
+    chat_id: str
+
+    @property
+    def owned(self) -> dict[str, Any]:
+        """The arguments every function of this chat takes from a trusted caller."""
+        return {"userId": self.user_id, "chatId": self.chat_id}
+
+    def message(self, content: str, **fields: Any) -> dict[str, Any]:
+        """Arguments of `messages:send`."""
+        return {**self.owned, "userMessage": {"content": content, **fields}}
+
+
+def converse(hub: HubProcess, title: str = "A chat") -> Conversation:
+    external_id = f"user-{uuid.uuid4()}"
+    user_id = hub.mutation("users:ensure", {"externalId": external_id})["userId"]
+    chat_id = hub.mutation("chats:create", {"userId": user_id, "title": title})["chatId"]
+    return Conversation(external_id, user_id, chat_id)
+
+
+@pytest.fixture
+def chat(hub: HubProcess) -> Conversation:
+    return converse(hub)
+
+
+def contents(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["content"] for row in rows]
+
+
+def shows(*expected: str) -> Callable[[list[dict[str, Any]]], bool]:
+    """Whether a list of messages has exactly these contents, in this order."""
+    return lambda rows: contents(rows) == list(expected)
