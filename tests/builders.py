@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -147,19 +147,18 @@ def few_rows(draw: Callable[[st.SearchStrategy[Any]], Any]) -> dict[str, Value]:
     return {"_id": draw(ids), **{name: value for name, value in fields.items() if value is not None}}
 
 
+SOME_INDEXES = (
+    IndexKey("t", ("_id",), unique=True),
+    IndexKey("t", ("x", "y", "_id")),
+    IndexKey("t", ("y", "_id")),
+    IndexKey("t", ("x", "y"), unique=True, partial=True),
+)
+
+
 @st.composite
-def few_ranges(draw: Callable[[st.SearchStrategy[Any]], Any], table: str = "t") -> IndexRange:
+def few_ranges(draw: Callable[[st.SearchStrategy[Any]], Any], indexes: Sequence[IndexKey] = SOME_INDEXES) -> IndexRange:
     """Ranges of any shape over `few_rows`, without a limit."""
-    index = draw(
-        st.sampled_from(
-            [
-                IndexKey(table, ("_id",), unique=True),
-                IndexKey(table, ("x", "y", "_id")),
-                IndexKey(table, ("y", "_id")),
-                IndexKey(table, ("x", "y"), unique=True, partial=True),
-            ]
-        )
-    )
+    index = draw(st.sampled_from(indexes))
     as_values = [ids if name == "_id" else few_values for name in index.fields]
     n = draw(st.integers(0, len(index.fields)))
     bound = _bounds(as_values[n:])

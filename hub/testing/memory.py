@@ -107,8 +107,10 @@ class MemoryStore:
         self._followers.add(follower)
         self.database.listeners.add(follower.wake.set)
         try:
-            while not follower.is_closed:
+            while True:
                 await self.feed.passed()
+                if follower.is_closed:
+                    return
                 batch = follower.take()
                 if batch is not None:
                     yield batch
