@@ -80,13 +80,23 @@ async def run(
         returned = await _Stepper(function, log, reader, limits).finish(function.call(ctx, **keywords))
         outcome.value = function.signature.result(returned, limits)
         outcome.writes = transaction.overlay.writes()
-        outcome.journal = pages.new_journal
     except LookedAtIdentity:
         pass
+    except _ReaderFailed as failed:
+        raise failed.error from None
     except HubError as error:
         outcome.error = error
+    outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
     return outcome
+
+
+class _ReaderFailed(Exception):
+    """Carries an error of the Reader past those of the function."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class _Stepper:
@@ -100,7 +110,7 @@ class _Stepper:
         self._stopwatch = Stopwatch(limits.cpu_s)
 
     async def finish(self, coroutine: Coroutine[Any, Answers | None, object]) -> object:
-        """What the function returns. Raises HubError for what it raises, LookedAtIdentity, and what the Reader raises."""
+        """What the function returns. Raises HubError for what it raises, LookedAtIdentity, and _ReaderFailed."""
         answers: Answers | None = None
         try:
             while True:
@@ -131,11 +141,16 @@ class _Stepper:
             current_log.reset(token)
 
     async def _answer(self, request: Request) -> Answers:
-        if len(request) == 1:
-            return (await self._fetch(request[0]),)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._fetch(part)) for part in request]
-        return [task.result() for task in tasks]
+        try:
+            if len(request) == 1:
+                return (await self._fetch(request[0]),)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._fetch(part)) for part in request]
+            return [task.result() for task in tasks]
+        except ExceptionGroup as errors:
+            raise _ReaderFailed(errors.exceptions[0]) from None
+        except Exception as error:
+            raise _ReaderFailed(error) from None
 
     async def _fetch(self, part: Part) -> Answer:
         if isinstance(part, ReadRange):

@@ -206,17 +206,19 @@ class Table(BaseModel):
         copy._state = RowState(state.id, state.raw_id, state.creation_time, original=self)
         return copy
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name.startswith("_") or self._state is None or self._state.original is not None:
-            try:
-                super().__setattr__(name, value)
-            except ValidationError as error:
-                raise InvalidRow(f"{type(self).__name__}.{describe(error)}") from None
-        else:
-            raise TypeError(
-                f"rows are read-only: {type(self).__name__}.{name} cannot be set. "
-                f"Change a draft (draft = row.draft(); draft.{name} = ...), then await ctx.db.patch(draft)"
-            )
+    if not TYPE_CHECKING:  # the checker would take it to mean that any name may be set
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name.startswith("_") or self._state is None or self._state.original is not None:
+                try:
+                    super().__setattr__(name, value)
+                except ValidationError as error:
+                    raise InvalidRow(f"{type(self).__name__}.{describe(error)}") from None
+            else:
+                raise TypeError(
+                    f"rows are read-only: {type(self).__name__}.{name} cannot be set. "
+                    f"Change a draft (draft = row.draft(); draft.{name} = ...), then await ctx.db.patch(draft)"
+                )
 
     def __repr_args__(self) -> Any:
         if self._state is not None:
