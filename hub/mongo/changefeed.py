@@ -1,0 +1,229 @@
+"""Changefeed: the one change stream of a hub process, as batches of whole commits. Called by `hub.mongo.store`.
+
+A tailer of its own on `aggregate` and `getMore` instead of the driver's `watch()`: it needs each reply's
+postBatchResumeToken, which says up to when everything was seen. Invariants: a stream is opened without a first batch (one
+would be cut at 101 events, in the middle of a transaction) and read only by `getMore` without a batch size; a cursor whose
+`getMore` failed or was cancelled is never used again (the server has let go of those events), the stream is reopened from the
+last token that was processed; a token that the server refuses is never tried twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import PyMongoError
+
+from hub.clock import Clock
+from hub.errors import HubError
+from hub.mongo import faults
+from hub.mongo.batches import OwnBatches
+from hub.mongo.driver import STORED, Link, Session, from_bson
+from hub.mongo.events import Assembler, Progress, Token, token_time
+from hub.mongo.names import REQUESTS
+from hub.store import FeedBatch
+from hub.timestamps import ZERO, Timestamp
+
+log = logging.getLogger(__name__)
+
+MAX_WAIT_MS = 1000
+"""How long the server holds a `getMore` that has nothing to say: the position moves, and a hang is noticed, as often."""
+SILENT_AFTER_S = 3.0
+"""Without a reply for this long the feed counts as dead."""
+REPLY_TIMEOUT_S = 4.0
+"""For the feed's client; must be longer than MAX_WAIT_MS."""
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.05, 1.0
+
+# Images and lookups stay off (they can break the stream at 16 MB, and a row looked up later is not the row of that moment).
+# The stored results of request records would be the largest part of many commits, and nobody reads them here.
+_SHAPE = {"$set": {"fullDocument": {"$cond": [{"$eq": ["$ns.coll", REQUESTS]}, "$$REMOVE", "$fullDocument"]}}}
+
+
+class StreamEnded(Exception):
+    """The server closed the cursor after an `invalidate`: its token leads nowhere."""
+
+
+class _Cursor:
+    """One server-side cursor and the session it belongs to."""
+
+    def __init__(self, link: Link, session: Session, reply: RawBSONDocument) -> None:
+        self._link = link
+        self._session = session
+        self._id = reply["cursor"]["id"]
+        self.token: Token = _token(reply)
+        self.opened_at: Timestamp = from_bson(reply["operationTime"])
+
+    @classmethod
+    async def open(cls, link: Link, resume: Token | None) -> _Cursor:
+        stream: dict[str, Any] = {"showExpandedEvents": True}
+        if resume is not None:
+            stream["resumeAfter"] = resume
+        session = await link.start_session()
+        command = {"aggregate": 1, "pipeline": [{"$changeStream": stream}, _SHAPE], "cursor": {"batchSize": 0}}
+        try:
+            return cls(link, session, await link.raw_command(command, session))
+        except BaseException:
+            await session.end_session()
+            raise
+
+    async def more(self, max_wait_ms: int) -> RawBSONDocument:
+        if not self._id:
+            raise StreamEnded
+        command = {"getMore": self._id, "collection": "$cmd.aggregate", "maxTimeMS": max_wait_ms}
+        reply = await self._link.raw_command(command, self._session)
+        self._id = reply["cursor"]["id"]
+        return reply
+
+    async def close(self) -> None:
+        """The server forgets the cursor when the link's sessions end."""
+        await self._session.end_session()
+
+
+class Changefeed:
+    """Followed by one task at a time.
+
+    `read_clocks` gives the clock rows as they were at a timestamp; `recreate` makes what was dropped with the database.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        own: OwnBatches,
+        clock: Clock,
+        *,
+        read_clocks: Callable[[Timestamp], Awaitable[dict[str, int]]],
+        recreate: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._link = link
+        self._own = own
+        self._clock = clock
+        self._read_clocks = read_clocks
+        self._recreate = recreate
+        self._cursor: _Cursor | None = None
+        self._resume: Token | None = None
+        self._assembler: Assembler | None = None
+        self._last_reply: float | None = None
+        self._behind_s = 0.0
+        self._backoff_s = FIRST_BACKOFF_S
+        self._is_closed = False
+        self._was_dropped = False
+        self.position: Timestamp = ZERO
+        self.resyncs = 0
+        """How often history was lost and everything had to be read again."""
+        self.reopenings = 0
+        """How often the stream was continued from its token after an error."""
+
+    async def follow(self) -> AsyncGenerator[FeedBatch, None]:
+        """Batches from now on, the first with `resync=True`; a batch a second when nothing happens."""
+        self._resume = self._assembler = None
+        while not self._is_closed:
+            try:
+                if self._cursor is None:
+                    await self._open()
+                    if self._assembler is None:
+                        yield await self._start_over()
+                yield await self._next()
+                self._backoff_s = FIRST_BACKOFF_S
+            except (PyMongoError, StreamEnded, HubError) as exc:
+                await self._recover(exc)
+            except BaseException:
+                await self._drop_cursor()
+                raise
+        await self._drop_cursor()
+
+    def close(self) -> None:
+        """`follow` ends with the reply it waits for."""
+        self._is_closed = True
+
+    @property
+    def is_live(self) -> bool:
+        return self._silent_s() < SILENT_AFTER_S
+
+    @property
+    def lag_s(self) -> float:
+        """How far the feed was behind the database at its last reply, and how long it has been silent beyond its wait."""
+        return self._behind_s + max(0.0, self._silent_s() - MAX_WAIT_MS / 1000)
+
+    def _silent_s(self) -> float:
+        return float("inf") if self._last_reply is None else self._clock.monotonic() - self._last_reply
+
+    async def _open(self) -> None:
+        if self._was_dropped:
+            await self._recreate()
+            self._was_dropped = False
+        self._cursor = await _Cursor.open(self._link, self._resume)
+        if self._resume is not None and self._assembler is not None:
+            # What was held back of a large transaction comes again: the token lies before its first event.
+            clocks = self._assembler.clocks
+            self._assembler = Assembler(self._resume, self.position, self._own.images)
+            self._assembler.clocks = clocks
+            self.reopenings += 1
+            log.info("change feed reopened")
+
+    async def _start_over(self) -> FeedBatch:
+        """The first batch of a fresh stream: where it starts, and the clock rows as they are there."""
+        assert self._cursor is not None
+        # A fresh stream begins one tick after the database's clock: events of that very tick are still to come.
+        position = min(token_time(self._cursor.token), self._cursor.opened_at)
+        clocks = await self._read_clocks(position)
+        self._assembler = Assembler(self._cursor.token, position, self._own.images)
+        self._assembler.clocks = clocks
+        self._resume, self.position = self._cursor.token, position
+        self._heard(behind_s=0.0)
+        return FeedBatch(position, resync=True, clocks=dict(clocks))
+
+    async def _next(self) -> FeedBatch:
+        assert self._cursor is not None
+        assert self._assembler is not None
+        max_wait_ms = MAX_WAIT_MS
+        while True:
+            reply = await self._cursor.more(max_wait_ms)
+            progress = self._take(reply, self._assembler)
+            if progress.commits or not progress.is_cut:
+                break
+            max_wait_ms = 1
+        return FeedBatch(progress.position, progress.commits, clocks=dict(self._assembler.clocks))
+
+    def _take(self, reply: RawBSONDocument, assembler: Assembler) -> Progress:
+        events = [bson.decode(event.raw, codec_options=STORED) for event in reply["cursor"]["nextBatch"]]
+        progress = assembler.add(events, _token(reply), len(reply.raw))
+        self._resume, self.position = progress.resume, progress.position
+        for commit in progress.commits:
+            if commit.batch is not None:
+                self._own.delivered(commit.batch, commit.ts)
+        database_time = from_bson(reply["operationTime"])
+        self._heard(behind_s=max(0.0, float((database_time >> 32) - (progress.position >> 32))))
+        return progress
+
+    def _heard(self, *, behind_s: float) -> None:
+        self._last_reply = self._clock.monotonic()
+        self._behind_s = behind_s
+
+    async def _recover(self, exc: Exception) -> None:
+        """Decide how to go on: from the token, or from a fresh stream."""
+        await self._drop_cursor()
+        if self._is_closed:
+            return
+        if self._assembler is not None and not isinstance(exc, HubError) and not faults.is_resumable(exc):
+            self._resume = self._assembler = None
+            self.resyncs += 1
+            log.warning("change feed lost its history, everything is read again", extra={"error": faults.brief(exc)})
+        else:
+            log.warning("change feed interrupted", extra={"error": faults.brief(exc)})
+        self._was_dropped = self._was_dropped or isinstance(exc, StreamEnded)
+        await self._clock.sleep(self._backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+
+    async def _drop_cursor(self) -> None:
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            await cursor.close()
+
+
+def _token(reply: RawBSONDocument) -> Token:
+    token: Token = bson.decode(reply["cursor"]["postBatchResumeToken"].raw)
+    return token

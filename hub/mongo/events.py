@@ -1,0 +1,135 @@
+"""Events: change stream replies become whole commits. Pure; called by `hub.mongo.changefeed`.
+
+All events of one transaction carry the same `clusterTime`, which no other commit has, and arrive together. The exception is
+the 16 MB that a reply may have: what may have been cut there is held back until the next reply shows where the commit ends.
+Source: MongoDB manual, "Change Events"; the form of resume tokens was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from hub.core.commits import BatchId, Commit, RowChange, TableReset
+from hub.mongo import names
+from hub.mongo.batches import Images
+from hub.mongo.driver import Document, from_bson
+from hub.timestamps import Timestamp, pack
+from hub.values import RowId
+
+MAYBE_CUT_BYTES = 256 * 1024
+"""A reply this large that ends in the middle of things may be followed by the rest of its last transaction. Holding that back
+costs one more request; only a row of nearly 16 MB could still be cut off from a smaller reply."""
+
+Token = Document
+Event = Document
+OwnImages = Callable[[BatchId], Images | None]
+
+
+def token_time(token: Token) -> Timestamp:
+    """Everything up to this time was delivered before the token."""
+    data = token["_data"]
+    assert data[:2] == "82", "a resume token of a form that is not known"
+    return pack(int(data[2:10], 16), int(data[10:18], 16))
+
+
+def ends_in_event(token: Token) -> bool:
+    """Whether the token is an event's own, not a point in time after it ("high-water mark")."""
+    return bool(token["_data"][22:24] != "29")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`resume` is where a new stream must start so that nothing after `position` is missed or cut."""
+
+    commits: tuple[Commit, ...]
+    position: Timestamp
+    resume: Token
+    is_cut: bool
+    """Something was held back: ask again at once."""
+
+
+class Assembler:
+    """Groups events into commits. Invariant: everything at or before `position` has been returned; nothing after it has."""
+
+    def __init__(self, start: Token, position: Timestamp, own: OwnImages) -> None:
+        self._own = own
+        self._resume = start
+        self._position = position
+        self._held: list[Event] = []
+        self.clocks: dict[str, int] = {}
+        """The clock rows' numbers as of the position."""
+
+    def add(self, events: Sequence[Event], token: Token, size_bytes: int) -> Progress:
+        """`token` is the reply's postBatchResumeToken, `size_bytes` its length."""
+        groups = [list(group) for _, group in groupby([*self._held, *events], key=_cluster_time)]
+        is_cut = bool(events) and size_bytes >= MAYBE_CUT_BYTES and ends_in_event(token)
+        self._held = groups.pop() if is_cut else []
+        if not is_cut:
+            self._resume, self._position = token, token_time(token)
+        elif groups:
+            last = groups[-1][-1]
+            self._resume, self._position = last["_id"], _cluster_time(last)
+        commits = tuple(commit for group in groups if (commit := self._commit(group)) is not None)
+        return Progress(commits, self._position, self._resume, is_cut)
+
+    def _commit(self, events: list[Event]) -> Commit | None:
+        """None for what concerns nobody: creations, the hub's marks."""
+        batch = self._move_clocks(events)
+        images = self._own(batch) if batch is not None else None
+        changes = _net_changes(events, images or {})
+        if not changes and all(_collection(event) not in (names.CLOCKS, names.REQUESTS) for event in events):
+            return None
+        return Commit(_cluster_time(events[0]), changes, batch if images is not None else None)
+
+    def _move_clocks(self, events: list[Event]) -> BatchId | None:
+        """Every transaction of a hub moves a clock row and writes the batch's id there."""
+        batch = None
+        for event in events:
+            if _collection(event) != names.CLOCKS or "documentKey" not in event:
+                continue
+            moved = event.get("fullDocument") or event.get("updateDescription", {}).get("updatedFields", {})
+            clock = str(event["documentKey"]["_id"])
+            if event["operationType"] == "delete":
+                self.clocks.pop(clock, None)
+            if "n" in moved:
+                self.clocks[clock] = int(moved["n"])
+            if moved.get("by"):
+                batch = BatchId(moved["by"])
+        return batch
+
+
+def _net_changes(events: list[Event], images: Images) -> tuple[RowChange | TableReset, ...]:
+    """One change for each row: the last one, which is where its new image is, if any is known."""
+    changes: dict[tuple[str, Any], RowChange | TableReset] = {}
+    for event in events:
+        for change in _changes(event, images):
+            key = (change.table, change.id if isinstance(change, RowChange) else TableReset)
+            changes.pop(key, None)
+            changes[key] = change
+    return tuple(changes.values())
+
+
+def _changes(event: Event, images: Images) -> list[RowChange | TableReset]:
+    table = _collection(event)
+    kind = event["operationType"]
+    match kind:
+        case "insert" | "replace" | "update" | "delete" if table is not None and not names.is_own_collection(table):
+            row_id: RowId = event["documentKey"]["_id"]
+            after = images.get((table, row_id)) if kind == "update" else event.get("fullDocument")
+            return [RowChange(table, row_id, kind, after)]
+        case "drop" | "rename" | "dropIndexes":
+            touched = [table, event["to"]["coll"] if kind == "rename" else None]
+            return [TableReset(name) for name in touched if name is not None and not names.is_own_collection(name)]
+    return []
+
+
+def _collection(event: Event) -> str | None:
+    collection: str | None = event.get("ns", {}).get("coll")
+    return collection
+
+
+def _cluster_time(event: Event) -> Timestamp:
+    return from_bson(event["clusterTime"])

@@ -1,0 +1,90 @@
+"""Reads: index ranges, rows, request records and clock rows, each at one moment. Called by `hub.mongo.store`.
+
+A range is read with `hint` and `min`/`max`, so the index alone decides what is in it. A collection that does not exist is an
+empty table.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from pymongo.read_concern import ReadConcern
+
+from hub.clock import Clock
+from hub.core.ranges import IndexKey, IndexRange
+from hub.mongo import faults
+from hub.mongo.bounds import edges
+from hub.mongo.driver import At, Link, time_limit
+from hub.mongo.names import CLOCKS, REQUESTS, index_name, partial_filter
+from hub.store import RequestRecord
+from hub.timestamps import Timestamp
+from hub.values import Row, RowId
+
+T = TypeVar("T")
+
+
+class Reads:
+    """`index_names` says what an index is called where that is not the hub's own name for it; it may change meanwhile."""
+
+    def __init__(self, link: Link, index_names: Mapping[IndexKey, str], clock: Clock, timeout_s: float) -> None:
+        self._link = link
+        self._index_names = index_names
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def range(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        """Rows in the range's direction, up to its limit. Raises SnapshotTooOld, Unavailable."""
+        index = wanted.index
+        span = edges(wanted)
+        if span is None or wanted.limit == 0 or (index.partial and None in wanted.prefix):
+            return []
+        lower, upper = span
+        return await self._bounded(
+            self._link.find(
+                index.table,
+                partial_filter(index),
+                concern=At(at),
+                hint=self._index_names.get(index) or index_name(index),
+                lower=lower,
+                upper=upper,
+                sort=[(name, -1) for name in index.fields] if wanted.descending else [],
+                limit=wanted.limit,
+            )
+        )
+
+    async def rows(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
+        """Rows by id; missing ones are left out."""
+        if not ids:
+            return {}
+        found = await self._bounded(self._link.find(table, {"_id": {"$in": list(ids)}}, concern=At(at)))
+        return {cast("RowId", row["_id"]): row for row in found}
+
+    async def record(self, key: str, at: Timestamp) -> RequestRecord | None:
+        found = await self._bounded(self._link.find(REQUESTS, {"_id": key}, concern=At(at)))
+        return _record(found[0], self._clock.now()) if found else None
+
+    async def clocks(self, at: Timestamp | None = None) -> dict[str, int]:
+        """All clock rows' numbers; without a timestamp as of now, everything that was acknowledged included."""
+        concern = ReadConcern("majority") if at is None else At(at)
+        found = await self._bounded(self._link.find(CLOCKS, {}, concern=concern))
+        return {str(row["_id"]): int(cast("int", row["n"])) for row in found}
+
+    async def _bounded(self, reading: Awaitable[T]) -> T:
+        try:
+            with time_limit(self._timeout_s):
+                return await reading
+        except faults.DRIVER_ERRORS as exc:
+            raise faults.of_read(exc) from exc
+
+
+def _record(row: Row, now: float) -> RequestRecord:
+    expires = cast("dt.datetime", row["expiresAt"])
+    return RequestRecord(
+        key=str(row["_id"]),
+        caller=str(row["caller"]),
+        body=str(row["body"]),
+        outcome=bytes(cast("bytes", row["outcome"])),
+        keep_s=max(0.0, expires.timestamp() - now),
+    )
