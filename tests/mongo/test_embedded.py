@@ -122,6 +122,7 @@ async def test_it_is_a_replica_set_that_can_be_written_and_listens_on_no_port(ow
     assert (hello["setName"], hello["isWritablePrimary"]) == ("rs0", True)
     assert own_mongod.pid is not None
     assert not listens_on_tcp(own_mongod.pid)
+    assert os.getpgid(own_mongod.pid) != os.getpgid(0), "Ctrl-C would end it before the hub is done with it"
 
 
 def listens_on_tcp(process: int) -> bool:
@@ -266,6 +267,30 @@ async def test_a_killed_server_comes_back_at_once_with_its_data_under_the_same_u
             assert time.monotonic() - before < 5
             assert own_mongod.pid not in (None, process)
         assert [row["_id"] async for row in collection.find().sort("_id")] == [0, 1, 2]
+
+
+@pytest.mark.real
+async def test_a_server_that_keeps_dying_is_tried_less_and_less_often_until_it_runs(
+    mongod_binary: MongodBinary, tmp_path: Path
+) -> None:
+    obstacle, tries = tmp_path / "obstacle", tmp_path / "tries"
+    script = f'[ -e {obstacle} ] && {{ date +%s.%N >> {tries}; exit 1; }}\nexec {mongod_binary.path} "$@"'
+    binary = MongodBinary(an_executable(tmp_path / "mongod", script), "PATH", mongod_binary.libcurl)
+
+    async with EmbeddedMongod(binary, tmp_path / "mongo") as server, rows(server) as collection:
+        assert server.pid is not None
+        obstacle.touch()
+        os.kill(server.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while not tries.exists() or len(tries.read_text().split()) < 3:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0.01)
+        obstacle.unlink()
+
+        await collection.insert_one({"_id": "a"})
+
+    first, second, third = map(float, tries.read_text().split()[:3])
+    assert second - first > 0.3
+    assert third - second > 0.6
 
 
 @pytest.mark.real
