@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, assert_never
 import jwt
 
 from hub.clock import Clock
-from hub.config import SYMMETRIC, Settings, is_http_url
+from hub.config import Settings, is_http_url
 from hub.errors import Unauthorized
 from hub.functions.identity import NOBODY, SERVICE, Caller, Identity
 from hub.metrics import Metrics
@@ -241,16 +241,18 @@ def _build(settings: Settings, trusts: dict[str, Trust], *, admin_key: str | Non
 
 
 def _trusts(settings: Settings, clock: Clock, metrics: Metrics) -> dict[str, Trust]:
-    """One for each configured issuer; a key set that is given serves them all, without discovery."""
+    """One for each configured issuer; a key set that is given serves them all, without discovery.
+
+    That shared secrets (HS*) come from a file alone, never from a document that anybody can read, `Settings` has checked.
+    """
     shared: KeySource | None = None
     if settings.auth_jwks is not None:
         is_remote = is_http_url(settings.auth_jwks)
         shared = RemoteKeys(settings, clock, metrics, jwks_url=settings.auth_jwks) if is_remote else _file(settings)
-    algorithms = settings.auth_algorithms
-    if not isinstance(shared, FixedKeys):  # a secret must not come from a document that anybody can read
-        algorithms = tuple(name for name in algorithms if name not in SYMMETRIC)
     return {
-        issuer: Trust(shared or RemoteKeys(settings, clock, metrics, issuer=issuer), algorithms, settings.auth_audience)
+        issuer: Trust(
+            shared or RemoteKeys(settings, clock, metrics, issuer=issuer), settings.auth_algorithms, settings.auth_audience
+        )
         for issuer in settings.auth_issuers
     }
 
