@@ -195,7 +195,11 @@ class Unwatch:
 
 @dataclass(frozen=True, slots=True)
 class RunMutation:
-    """Queue it. `may_repeat` says that an earlier socket of this session may have sent it too: look its record up first."""
+    """Queue it. `may_repeat` says that an earlier socket of this session may have sent it too: look its record up first.
+
+    Where it is False no earlier run exists, but a later socket's repeat may overtake this run: then the record is found when
+    this one tries to commit its own.
+    """
 
     call: Call
     session_id: str

@@ -163,6 +163,20 @@ def test_a_timestamp_never_goes_back() -> None:
     assert session.least_ts == 9
     with pytest.raises(AssertionError, match="never goes back"):
         session.advance(at(8), {Q0: ONE})
+    session.advance(at(10), {Q0: ONE})
+    assert session.least_ts == 10
+
+
+def test_a_removal_is_told_once() -> None:
+    session = watching(Q0, Q1)
+    session.receive(removing(Q0))
+
+    told, later = session.advance(at(2), {Q1: ONE}), session.advance(at(3), {Q1: TWO})
+
+    assert told is not None
+    assert later is not None
+    assert told.modifications == (QueryRemoved(Q0),)
+    assert later.modifications == (QueryChanged(Q1, TWO),)
 
 
 def test_a_reconnected_client_gets_nothing_older_than_it_has_seen() -> None:
