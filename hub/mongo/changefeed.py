@@ -23,7 +23,7 @@ from hub.errors import HubError
 from hub.mongo import faults
 from hub.mongo.batches import OwnBatches
 from hub.mongo.driver import STORED, Link, Session, from_bson
-from hub.mongo.events import Assembler, Progress, Token, token_time
+from hub.mongo.events import Assembler, Progress, Token, start_position
 from hub.mongo.names import REQUESTS
 from hub.store import FeedBatch
 from hub.timestamps import ZERO, Timestamp
@@ -55,7 +55,6 @@ class _Cursor:
         self._session = session
         self._id = reply["cursor"]["id"]
         self.token: Token = _token(reply)
-        self.opened_at: Timestamp = from_bson(reply["operationTime"])
 
     @classmethod
     async def open(cls, link: Link, resume: Token | None) -> _Cursor:
@@ -126,8 +125,10 @@ class Changefeed:
                     await self._open()
                     if self._assembler is None:
                         yield await self._start_over()
-                yield await self._next()
+                batch = await self._next()
                 self._backoff_s = FIRST_BACKOFF_S
+                if not self._is_closed:
+                    yield batch
             except (PyMongoError, StreamEnded, HubError) as exc:
                 await self._recover(exc)
             except BaseException:
@@ -167,8 +168,7 @@ class Changefeed:
     async def _start_over(self) -> FeedBatch:
         """The first batch of a fresh stream: where it starts, and the clock rows as they are there."""
         assert self._cursor is not None
-        # A fresh stream begins one tick after the database's clock: events of that very tick are still to come.
-        position = min(token_time(self._cursor.token), self._cursor.opened_at)
+        position = start_position(self._cursor.token)
         clocks = await self._read_clocks(position)
         self._assembler = Assembler(self._cursor.token, position, self._own.images)
         self._assembler.clocks = clocks

@@ -29,10 +29,19 @@ OwnImages = Callable[[BatchId], Images | None]
 
 
 def token_time(token: Token) -> Timestamp:
-    """Everything up to this time was delivered before the token."""
+    """Everything up to this time was delivered before the token, unless it is a stream's first (see `start_position`)."""
     data = token["_data"]
     assert data[:2] == "82", "a resume token of a form that is not known"
     return pack(int(data[2:10], 16), int(data[10:18], 16))
+
+
+def start_position(token: Token) -> Timestamp:
+    """What lies before a fresh stream, by its first token.
+
+    That token names the first moment that the stream covers, not the last one before it: on a quiet server it is one tick
+    ahead of the clock, the next commit gets exactly this time, and a snapshot cannot be read there yet (measured).
+    """
+    return Timestamp(token_time(token) - 1)
 
 
 def ends_in_event(token: Token) -> bool:
@@ -52,7 +61,10 @@ class Progress:
 
 
 class Assembler:
-    """Groups events into commits. Invariant: everything at or before `position` has been returned; nothing after it has."""
+    """Groups events into commits. Invariant: everything at or before `position` has been returned; nothing after it has.
+
+    A token that did not change says nothing new: the position stays, which matters for a stream's first token.
+    """
 
     def __init__(self, start: Token, position: Timestamp, own: OwnImages) -> None:
         self._own = own
@@ -67,9 +79,9 @@ class Assembler:
         groups = [list(group) for _, group in groupby([*self._held, *events], key=_cluster_time)]
         is_cut = bool(events) and size_bytes >= MAYBE_CUT_BYTES and ends_in_event(token)
         self._held = groups.pop() if is_cut else []
-        if not is_cut:
+        if not is_cut and token["_data"] != self._resume["_data"]:
             self._resume, self._position = token, token_time(token)
-        elif groups:
+        elif is_cut and groups:
             last = groups[-1][-1]
             self._resume, self._position = last["_id"], _cluster_time(last)
         commits = tuple(commit for group in groups if (commit := self._commit(group)) is not None)

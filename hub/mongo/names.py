@@ -14,7 +14,7 @@ COLLECTION_PREFIX = "hub_"
 CLOCKS = "hub_clock"
 """Clock rows: `{_id: "serializable" or "hub:<hub id>", n: how often it was moved, by: the batch that moved it last}`."""
 REQUESTS = "hub_requests"
-"""Request records: `{_id: key, caller, body, outcome, expiresAt}`."""
+"""Request records: `{_id: key, caller, body, outcome, keepS, expiresAt}`."""
 MARKS = "hub_marks"
 """A row for each hub, written only to have an event in the feed."""
 KEPT = dt.timedelta(days=7)

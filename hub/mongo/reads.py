@@ -6,13 +6,11 @@ empty table.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from pymongo.read_concern import ReadConcern
 
-from hub.clock import Clock
 from hub.core.ranges import IndexKey, IndexRange
 from hub.mongo import faults
 from hub.mongo.bounds import edges
@@ -28,10 +26,9 @@ T = TypeVar("T")
 class Reads:
     """`index_names` says what an index is called where that is not the hub's own name for it; it may change meanwhile."""
 
-    def __init__(self, link: Link, index_names: Mapping[IndexKey, str], clock: Clock, timeout_s: float) -> None:
+    def __init__(self, link: Link, index_names: Mapping[IndexKey, str], timeout_s: float) -> None:
         self._link = link
         self._index_names = index_names
-        self._clock = clock
         self._timeout_s = timeout_s
 
     async def range(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
@@ -63,7 +60,7 @@ class Reads:
 
     async def record(self, key: str, at: Timestamp) -> RequestRecord | None:
         found = await self._bounded(self._link.find(REQUESTS, {"_id": key}, concern=At(at)))
-        return _record(found[0], self._clock.now()) if found else None
+        return _record(found[0]) if found else None
 
     async def clocks(self, at: Timestamp | None = None) -> dict[str, int]:
         """All clock rows' numbers; without a timestamp as of now, everything that was acknowledged included."""
@@ -79,12 +76,11 @@ class Reads:
             raise faults.of_read(exc) from exc
 
 
-def _record(row: Row, now: float) -> RequestRecord:
-    expires = cast("dt.datetime", row["expiresAt"])
+def _record(row: Row) -> RequestRecord:
     return RequestRecord(
         key=str(row["_id"]),
         caller=str(row["caller"]),
         body=str(row["body"]),
         outcome=bytes(cast("bytes", row["outcome"])),
-        keep_s=max(0.0, expires.timestamp() - now),
+        keep_s=float(cast("float", row["keepS"])),
     )

@@ -50,7 +50,7 @@ class _Parts:
         self.links = (reads, sequencer, feed)
         self.session = session
         self.read_link = reads
-        self.reads = Reads(reads, store.index_names, store.clock, store.timeouts.read_s)
+        self.reads = Reads(reads, store.index_names, store.timeouts.read_s)
         self.holders = Holders(sequencer, session, store.clock)
         self.transactions = Transactions(sequencer, session, own, self.holders, store.clock, store.hub_id)
         self.feed = Changefeed(feed, own, store.clock, read_clocks=self.reads.clocks, recreate=store.recreate)

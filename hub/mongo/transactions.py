@@ -145,6 +145,7 @@ class Transactions:
                 "caller": record.caller,
                 "body": record.body,
                 "outcome": record.outcome,
+                "keepS": record.keep_s,
                 "expiresAt": now + dt.timedelta(seconds=record.keep_s),
             }
             for record in records
