@@ -52,7 +52,7 @@ class _Recorder:
         self._table = table
 
     def __getattr__(self, name: str) -> _Recorded:
-        field = self._table.field(name)
+        field = self._table.field_named(name)
         if field is None:
             close = difflib.get_close_matches(name, [known.python for known in self._table.all_fields], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def _module_name(relative: Path) -> str:
 
 @dataclass(slots=True)
 class _Found:
-    """What loading has found so far; `problems` in the order of the files."""
+    """What loading has found so far."""
 
     app_dir: Path
     functions: dict[str, Function] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class _Found:
         except LoadError as error:
             self._complain(*error.problems)
         if self.problems:
-            raise LoadError(list(self.problems))
+            raise LoadError(sorted(self.problems, key=_file_and_line))
         return registry
 
     def take_in(self, name: str, file: Path) -> None:
@@ -125,6 +126,11 @@ class _Found:
     def _complain(self, *problems: str) -> None:
         """Paths are shown from the application's folder on; the same mistake, met by every module that imports it, once."""
         self.problems.update(dict.fromkeys(problem.replace(f"{self.app_dir}{os.sep}", "") for problem in problems))
+
+
+def _file_and_line(problem: str) -> tuple[str, int]:
+    place = re.match(r"(.*?):(\d+): ", problem)
+    return (place[1], int(place[2])) if place else ("", 0)
 
 
 def _written_twice(file: Path) -> Iterable[str]:

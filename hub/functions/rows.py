@@ -43,7 +43,11 @@ def encode(table: TableInfo, row: Table) -> dict[str, Value]:
     except ValidationError as error:
         raise InvalidRow(f"{table.name}: {describe(error)}") from None
     dumped = checked.model_dump(by_alias=True, exclude_none=True, context=STORED_FORM)
-    return {name: _encode_field(table, name, value) for name, value in dumped.items()}
+    stored = {name: _encode_field(table, name, value) for name, value in dumped.items()}
+    for name in table.indexed:
+        if isinstance(stored.get(name), list):
+            raise InvalidRow(f"{table.name}.{name}: a list in an indexed field: MongoDB would index each item, in no one place")
+    return stored
 
 
 def encode_key(table: TableInfo, field: Field, value: object) -> Value:
@@ -68,7 +72,7 @@ def _by_stored_name(table: TableInfo, error: ValidationError) -> str:
     """The mistake, with the field's name as it is in the database: that is where it must be put right."""
     text = describe(error)
     python, _, rest = text.partition(":")
-    field = table.by_dumped_name.get(python) or table.field(python)
+    field = table.by_dumped_name.get(python) or table.field_named(python)
     return f"{field.stored}:{rest}" if field is not None else text
 
 

@@ -74,7 +74,8 @@ CREATION_TIME = Field("creation_time", "_creationTime", "_creationTime", "_creat
 class TableInfo:
     """One table as declared. `problems` are mistakes found in the declaration; with any, the application does not load.
 
-    `object_id_fields`: stored names of the fields that hold ids of tables with ObjectId ids; known once all tables are.
+    `indexed`: stored names of the fields that an index sorts by. `object_id_fields`: of those that hold ids of tables with
+    ObjectId ids; known once all tables are.
     """
 
     name: str
@@ -86,6 +87,7 @@ class TableInfo:
     indexes: list[AnyIndex] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     object_id_fields: frozenset[str] = frozenset()
+    indexed: frozenset[str] = frozenset()
     by_id: AnyIndex = field(init=False)
     by_dumped_name: dict[str, Field] = field(init=False)
 
@@ -101,7 +103,7 @@ class TableInfo:
     def all_fields(self) -> tuple[Field, ...]:
         return (*self.fields, ID, CREATION_TIME)
 
-    def field(self, python: str) -> Field | None:
+    def field_named(self, python: str) -> Field | None:
         return next((known for known in self.all_fields if known.python == python), None)
 
     def add_index(self, index: AnyIndex) -> None:
@@ -110,6 +112,7 @@ class TableInfo:
                 self.problems.append(f"{index.place}: this index of {self.class_name} is already declared at {known.place}")
                 return
         self.indexes.append(index)
+        self.indexed = self.indexed.union(index.key.fields)
 
     def unique_keys(self) -> list[IndexKey]:
         return [index.key for index in self.indexes if index.key.unique]
