@@ -134,9 +134,13 @@ class Settings(BaseSettings):
     # --- live queries ----------------------------------------------------------------------------------------------
     live_queries_max: int = Field(100_000, ge=1, le=10_000_000, description="Distinct live queries in this process.")
     commit_log_max_commits: int = Field(10_000, ge=100, le=10_000_000, description="Latest commits kept to replay over a read.")
-    commit_log_max_bytes: int = Field(64 * MIB, ge=MIB, le=16 * 1024 * MIB, description="Bytes of rows in that log.")
+    commit_log_max_changes: int = Field(100_000, ge=1_000, le=100_000_000, description="Row changes in that log.")
+    feed_backlog_max_commits: int = Field(
+        50_000, ge=100, le=10_000_000, description="Commits received and not yet shown; beyond: every live query runs again."
+    )
 
     # --- one run of a function -------------------------------------------------------------------------------------
+    function_run_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds one run may take with all its waiting for rows.")
     function_cpu_s: Seconds = Field(1.0, gt=0, le=60, description="Seconds of CPU one run may use.")
     function_rows_read_max: int = Field(32_000, ge=1, le=1_000_000, description="Rows one run may read.")
     function_bytes_read_max: int = Field(16 * MIB, ge=KIB, le=256 * MIB, description="Bytes of rows one run may read.")

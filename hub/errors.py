@@ -148,12 +148,6 @@ class DeadlineExceeded(Unavailable):
     code = "DeadlineExceeded"
 
 
-class DatabaseAway(Unavailable):
-    """The database does not answer: no primary, no connection, or no answer in time."""
-
-    code = "DatabaseAway"
-
-
 class OutcomeUnknown(HubError):
     """The deadline passed before it was known whether the commit happened. Repeat with the same request id to learn it."""
 

@@ -65,8 +65,8 @@ class Metrics:
         # mutations
         self.mutations = Counter(
             "hub_mutations",
-            "Mutations answered.",
-            ["outcome"],
+            "Mutations answered, by the code of their error, or ok.",
+            ["code"],
             registry=registry,
         )
         self.mutation_seconds = Histogram(
