@@ -61,7 +61,7 @@ const commands = {
     subscriptions.delete(name);
   },
   async mutation({ path, args, optimistic }) {
-    const options = optimistic && { optimisticUpdate: appending(optimistic) };
+    const options = optimistic ? { optimisticUpdate: appending(optimistic) } : undefined;
     return client().mutation(path, jsonToConvex(args), options);
   },
   async action({ path, args }) {
@@ -92,9 +92,23 @@ const commands = {
   },
 };
 
+// What every subscription shows at this moment, callbacks that have not run yet or not.
+function screen() {
+  const shown = {};
+  for (const [name, subscription] of subscriptions) {
+    try {
+      shown[name] = encode(subscription.getCurrentValue());
+    } catch (error) {
+      shown[name] = failure(error);
+    }
+  }
+  return shown;
+}
+
 async function run({ id, op, ...rest }) {
   try {
-    emit({ event: "done", id, value: encode(await commands[op](rest)) });
+    const value = encode(await commands[op](rest));
+    emit({ event: "done", id, value, ...(op === "mutation" ? { screen: screen() } : {}) });
   } catch (error) {
     emit({ event: "failed", id, ...failure(error) });
   }

@@ -74,6 +74,13 @@ class JsClient(Script):
     async def mutation(self, path: str, args: Mapping[str, Any]) -> Any:
         return await self._result(self._send("mutation", path=path, args=args))
 
+    async def screen_after(self, path: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What each subscription shows at the moment in which the mutation's promise resolves."""
+        call = self.start_mutation(path, args)
+        await self.finish(call)
+        screen: dict[str, Any] = (await self.event(lambda event: event.get("id") == call))["screen"]
+        return screen
+
     async def action(self, path: str, args: Mapping[str, Any]) -> Any:
         return await self._result(self._send("action", path=path, args=args))
 

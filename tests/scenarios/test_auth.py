@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from hub.mongo.embedded import MongodBinary
 from tests.scenarios.conftest import Connect, Conversation, contents, converse, shows
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import VERSIONS
 from tests.scenarios.scripts import ClientError
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """A hub that lets no token live longer than it says."""
+    with HubProcess(tmp_path_factory.mktemp("hub"), environment={"HUB_AUTH_LEEWAY_S": "0"}) as hub:
+        yield hub
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -64,7 +72,7 @@ async def test_two_users_on_the_same_query_never_see_each_others_result(connect:
 
 async def test_a_token_that_expires_is_replaced_and_queries_go_on(connect: Connect, hub: HubProcess, chat: Conversation) -> None:
     client, writer = await connect(), await connect()
-    short, fresh = hub.token(chat.external_id, "--expires", "2s"), hub.token(chat.external_id)
+    short, fresh = hub.token(chat.external_id, expires_s=2), hub.token(chat.external_id)
     client.set_auth(short, short, fresh)  # the client fetches twice at the start, and again when the server says it expired
     client.subscribe("list", "messages:list", {"chatId": chat.chat_id})
     await client.value("list")

@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from tests.scenarios.conftest import Connect, Conversation, contents, shows
 from tests.scenarios.hub_process import HubProcess, eventually
 
 pytestmark = pytest.mark.real
 BACK_S = 20.0
-
-
-@pytest.fixture
-def outsider(hub: HubProcess) -> Iterator[Any]:
-    """Another program that writes into the same database."""
-    with MongoClient[dict[str, Any]](hub.database_url) as client:
-        yield client.get_default_database()
-
-
-async def test_what_another_program_writes_is_pushed_too(connect: Connect, chat: Conversation, outsider: Any) -> None:
-    client = await connect()
-    client.subscribe("list", "messages:list", chat.owned)
-    await client.value("list")
-    await client.mutation("messages:send", chat.message("ours"))
-
-    outsider["messages"].update_one({"chatId": chat.chat_id}, {"$set": {"content": "changed behind its back"}})
-
-    await client.value("list", shows("changed behind its back"))
-    outsider["messages"].delete_many({"chatId": chat.chat_id})
-    await client.value("list", shows(), after=len(client.events))
 
 
 async def test_clients_stay_connected_while_the_database_is_killed(connect: Connect, hub: HubProcess, chat: Conversation) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hub.mongo.embedded import MongodBinary
 from tests.scenarios.conftest import converse
-from tests.scenarios.hub_process import READY_S, STOP_S, HubProcess, eventually
+from tests.scenarios.hub_process import HUB, READY_S, STOP_S, HubProcess, eventually
 
 pytestmark = pytest.mark.real
 ORPHAN_S = 10.0
@@ -25,10 +25,22 @@ def own_hub(mongod_binary: MongodBinary, tmp_path: Path) -> HubProcess:
 
 def test_the_ready_line_names_the_address_the_database_and_the_functions(own_hub: HubProcess) -> None:
     with own_hub as hub:
-        (line,) = [line for line in hub.output.splitlines() if hub.url in line and "mongodb://" in line]
-        assert "18 functions" in line or "messages:streamUpsert" in hub.output
+        (line,) = [line for line in hub.output.splitlines() if line.startswith("hub is ready")]
+        assert hub.url in line
+        assert str(hub.data) in line
+        assert "messages:streamUpsert" in line
         assert hub.get("/ready") == 200
         assert hub.get("/health") == 200
+
+
+def test_a_printed_token_is_accepted(own_hub: HubProcess) -> None:
+    with own_hub as hub:
+        command = [str(HUB), "token", "ann", "--data", str(hub.data), "--claim", "role=admin", "--expires", "5m"]
+        token = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+        ensured = hub.mutation("users:ensure", {"externalId": "ann"}, token)
+
+        assert hub.query("users:me", {}, token)["_id"] == ensured["userId"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

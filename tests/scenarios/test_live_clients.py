@@ -36,8 +36,8 @@ async def test_a_mutation_resolves_only_after_its_rows_are_shown(version: str, c
     await client.value("list")
 
     for number in range(10):
-        await client.mutation("messages:send", chat.message(f"message {number}"))
-        assert contents(client.values("list")[-1])[-1] == f"message {number}"
+        screen = await client.screen_after("messages:send", chat.message(f"message {number}"))
+        assert contents(screen["list"])[-1] == f"message {number}"
 
 
 @pytest.mark.parametrize("version", OPTIMISTIC_VERSIONS)
@@ -58,11 +58,10 @@ async def test_an_optimistic_row_and_the_real_one_are_never_shown_together(
         sent.append(content)
         await client.finish(call)
 
+    await client.value("list", lambda rows: contents(rows) == sent and rows[-1]["_id"] != "optimistic")
     shown = client.values("list")
     assert any(rows and rows[-1]["_id"] == "optimistic" for rows in shown), "the optimistic row was never shown"
     assert [contents(rows) for rows in shown if len(set(contents(rows))) != len(rows)] == []
-    assert contents(shown[-1]) == sent
-    assert all(row["_id"] != "optimistic" for row in shown[-1])
 
 
 async def test_a_failed_mutation_takes_its_optimistic_row_back(connect: Connect, chat: Conversation) -> None:
@@ -75,7 +74,8 @@ async def test_a_failed_mutation_takes_its_optimistic_row_back(connect: Connect,
     with pytest.raises(ClientError):
         await client.finish(client.start_mutation("messages:send", wrong, optimistic))
 
-    assert client.values("list")[-1] == []
+    shown = await client.event(lambda event: event["event"] == "update" and shows("never")(event["value"]))
+    await client.value("list", shows(), after=client.events.index(shown))
 
 
 async def test_mutations_of_one_client_run_in_the_order_sent(connect: Connect, chat: Conversation) -> None:
@@ -95,14 +95,12 @@ async def test_queries_that_one_commit_touches_change_together(connect: Connect,
     client.subscribe("chats", "chats:list", {"userId": chat.user_id})
     await client.value("messages")
     await client.value("chats")
-    start = len(client.events)
+    screen = await client.screen_after("messages:send", chat.message("hello"))
 
-    await client.mutation("messages:send", chat.message("hello"))
-
-    names = [event.get("name") for event in client.events[start:] if event["event"] in {"update", "done"}]
-    assert sorted(map(str, names[:2])) == ["chats", "messages"]  # one transition: both, then the promise
-    (shown,) = client.values("chats")[-1]
-    assert shown["lastMessageAt"] == shown["updatedAt"]
+    (message,), (shown,) = screen["messages"], screen["chats"]
+    assert shown["lastMessageAt"] == shown["updatedAt"] == message["createdAt"]
+    names = [event["name"] for event in client.events if event["event"] == "update"]
+    assert sorted(names[-2:]) == ["chats", "messages"]
 
 
 async def test_an_application_error_arrives_with_its_data(connect: Connect, chat: Conversation) -> None:
