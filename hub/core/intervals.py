@@ -47,11 +47,6 @@ class IntervalIndex(Generic[R]):
         """Different intervals."""
         return len(self._readers)
 
-    @property
-    def depth(self) -> int:
-        """Nodes on the longest path, at most 1.45 · log2(n + 2)."""
-        return _height(self._root)
-
     def add(self, start: TupleKey, end: TupleKey, reader: R) -> None:
         assert start < end, "an empty interval would never be found"
         readers = self._readers.get((start, end))

@@ -116,6 +116,14 @@ def test_an_unresolved_change_names_at_least_whom_the_resolved_one_names(wanted:
     assert touches(one_set, a_commit(1, unresolved)) or not touches(one_set, a_commit(1, resolved))
 
 
+def test_an_unresolved_change_concerns_whoever_read_a_range_of_its_table() -> None:
+    commit = a_commit(1, updated_by_others("m1"))
+    assert touches(reads(in_chat()), commit)
+    assert touches(reads(rows={("messages", "m1")}), commit)
+    assert not touches(reads(rows={("messages", "m2")}), commit)
+    assert not touches(reads(IndexRange(BY_EMAIL)), commit)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "stale"),
     [
