@@ -16,7 +16,6 @@ from prometheus_client.process_collector import ProcessCollector
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_SIZE_BYTES = tuple(4.0**n for n in range(4, 13))
 
 
 class Metrics:
@@ -39,15 +38,11 @@ class Metrics:
         self.resyncs = Counter(
             "hub_resyncs", "Times the feed could not be continued and every live query ran again.", registry=registry
         )
-        self.feed_reopenings = Counter("hub_feed_reopenings", "Times the feed was opened again at its token.", registry=registry)
         self.ready = Gauge("hub_ready", "1 while this hub may take traffic.", registry=registry)
 
         # live queries
         self.live_queries = Gauge("hub_live_queries", "Live queries with a subscriber.", registry=registry)
-        self.subscriptions = Gauge("hub_subscriptions", "Subscriptions of sessions to live queries.", registry=registry)
-        self.stale_queries = Gauge("hub_stale_queries", "Live queries that wait for their re-run.", registry=registry)
         self.invalidations = Counter("hub_invalidations", "Live queries that a commit made stale.", registry=registry)
-        self.runs = Counter("hub_query_runs", "Runs of a query, by why it ran.", ["reason"], registry=registry)
         self.reruns = Counter("hub_reruns", "Re-runs of live queries.", registry=registry)
         self.wasted_reruns = Counter("hub_wasted_reruns", "Re-runs whose result was the one before.", registry=registry)
         self.discarded_runs = Counter(
@@ -56,11 +51,7 @@ class Metrics:
         self.run_seconds = Histogram(
             "hub_query_run_seconds", "Duration of one run of a query.", registry=registry, buckets=_LATENCY_S
         )
-        self.rounds = Counter("hub_rounds", "Rounds of apply, re-run, publish.", registry=registry)
         self.round_seconds = Histogram("hub_round_seconds", "Duration of one round.", registry=registry, buckets=_LATENCY_S)
-        self.push_seconds = Histogram(
-            "hub_push_seconds", "From a commit's arrival to its transition in the outboxes.", registry=registry, buckets=_LATENCY_S
-        )
 
         # mutations
         self.mutations = Counter(
@@ -76,23 +67,15 @@ class Metrics:
         self.unknown_outcomes = Counter(
             "hub_unknown_outcomes", "Commits whose outcome had to be found out afterwards.", registry=registry
         )
-        self.batch_size = Histogram(
-            "hub_batch_mutations", "Mutations in one transaction.", registry=registry, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
-        )
 
         # sessions
         self.sessions = Gauge("hub_sessions", "Open sockets.", registry=registry)
         self.sessions_opened = Counter("hub_sessions_opened", "Sockets accepted.", registry=registry)
-        self.sessions_closed = Counter(
-            "hub_sessions_closed", "Sockets that ended, by who ended them.", ["reason"], registry=registry
-        )
         self.messages_received = Counter("hub_messages_received", "Messages of clients, by type.", ["type"], registry=registry)
         self.transitions = Counter("hub_transitions", "Transitions sent.", registry=registry)
-        self.coalesced = Counter("hub_transitions_coalesced", "Transitions that a newer one replaced.", registry=registry)
         self.sent_bytes = Counter("hub_sent_bytes", "Bytes of messages sent to clients, before compression.", registry=registry)
-        self.result_bytes = Histogram("hub_result_bytes", "Size of an encoded result.", registry=registry, buckets=_SIZE_BYTES)
         self.queue_length = Gauge(
-            "hub_queue_length", "What waits: mutations, reruns, outbox_bytes, http.", ["queue"], registry=registry
+            "hub_queue_length", "What waits: mutations.", ["queue"], registry=registry
         )
 
         # edges

@@ -61,15 +61,15 @@ def build(
     *,
     clock: Clock,
     metrics: Metrics,
-    lists_functions: bool,
+    is_development: bool,
 ) -> Hub:
-    """`lists_functions`: whether the page at `/` names the application's functions."""
-    engine = Engine(store, registry, settings, clock=clock, metrics=metrics)
+    """In development the page at `/` names the application's functions, and callers hear what a crash says."""
+    engine = Engine(store, registry, settings, clock=clock, metrics=metrics, shows_crashes=is_development)
     sockets = Sockets(engine, authenticator, settings)
     routes = [
         *http.HttpCalls(engine, authenticator, settings, clock, metrics).routes(),
         *probes.Probes(engine, settings, clock, metrics).routes(),
-        page.route(engine.functions_listing if lists_functions else None),
+        page.route(engine.functions_listing if is_development else None),
     ]
     app = build_app(routes, sockets, access, metrics.refused_origins.inc)
     return Hub(settings, clock, metrics, store, engine, sockets, app)
@@ -93,7 +93,7 @@ async def run_dev(settings: Settings, *, reload: bool) -> None:
         url, shown = await _dev_database(settings, stack)
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
         access = origins.for_dev(settings)
-        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, lists_functions=True)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=True)
         for note in await store.prepare(registry.declared_tables(), drop_unused=True):
             _say(f"  {note}")
         async with _serving(hub, listener, stop), asyncio.TaskGroup() as tasks:
@@ -121,7 +121,7 @@ async def run_serve(settings: Settings) -> None:
         url = settings.mongo_url.get_secret_value()
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
         access = origins.for_serve(settings)
-        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, lists_functions=False)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=False)
         for note in await store.prepare(registry.declared_tables(), drop_unused=False):
             log.warning("database: %s", note)
         async with _serving(hub, listener, stop):

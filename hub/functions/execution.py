@@ -14,9 +14,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from hub.core.ranges import IndexRange
 from hub.core.readset import ReadSet
-from hub.errors import ApplicationError, BadRequest, FunctionCrashed, FunctionError, HubError, LimitExceeded
+from hub.errors import ApplicationError, BadRequest, FunctionCrashed, FunctionError, HubError, InvalidRow, LimitExceeded
 from hub.functions.context import Log, LookedAtIdentity, MutationContext, QueryContext, current_log
 from hub.functions.database import Database, Pages, WritableDatabase
 from hub.functions.identity import Caller
@@ -26,6 +28,7 @@ from hub.functions.places import is_authors
 from hub.functions.registry import Function
 from hub.functions.requests import Answer, Answers, Part, ReadRange, Request, checked
 from hub.functions.stepping import OutOfTime, Stopwatch
+from hub.functions.tables import describe, is_of_table
 from hub.functions.transaction import Transaction
 from hub.functions.usage import Usage
 from hub.functions.wire import to_wire
@@ -67,7 +70,7 @@ async def run(
     ids: IdSource,
     limits: Limits,
 ) -> Run:
-    """Raises only what the Reader raises."""
+    """Raises only what the Reader raises; its LimitExceeded ends the run like one of the function's own."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
     transaction = Transaction(reads, Usage(limits, function.name))
     outcome = Run(None, None, reads, (), (), None)
@@ -83,9 +86,13 @@ async def run(
     except LookedAtIdentity:
         pass
     except _ReaderFailed as failed:
-        raise failed.error from None
+        if not isinstance(failed.error, LimitExceeded):
+            raise failed.error from None
+        outcome.error = failed.error
     except HubError as error:
         outcome.error = error
+    except Exception as error:  # of an application's own validators and serializers: its fault like any other
+        outcome.error = _crash(error)
     outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
     return outcome
@@ -120,7 +127,7 @@ class _Stepper:
                     return stop.value
                 answers = await self._answer(request)
         finally:
-            _close(coroutine)
+            self._close(coroutine)
 
     def _step(self, coroutine: Coroutine[Any, Answers | None, object], answers: Answers | None) -> Request:
         token = current_log.set(self._log)
@@ -135,6 +142,10 @@ class _Stepper:
             raise self._application_error(error) from error
         except (FunctionError, BadRequest):
             raise
+        except ValidationError as error:
+            if is_of_table(error):
+                raise InvalidRow(f"{error.title}: {describe(error)}") from error
+            raise _crash(error) from error
         except BaseException as error:  # also SystemExit and the like: a function does not end the hub
             raise _crash(error) from error
         finally:
@@ -157,6 +168,13 @@ class _Stepper:
             return await self._reader.read(part.wanted)
         return await self._reader.get(part.table, part.ids)
 
+    def _close(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
+        try:
+            Stopwatch(self._limits.cpu_s).step(coroutine.close)
+        except (Exception, OutOfTime, LookedAtIdentity):  # noqa: S110  # the run is over: there is nobody to tell
+            pass
+
     def _application_error(self, error: ApplicationError) -> HubError:
         try:
             data = to_wire(error.data, self._limits, f"the data of an ApplicationError of {self._function.name}")
@@ -168,19 +186,13 @@ class _Stepper:
 def _crash(error: BaseException) -> FunctionCrashed:
     """The first line is for everybody; the rest, for developers, says what was raised and where."""
     reference = secrets.token_hex(8)
-    told = f"Uncaught {type(error).__name__}: {error}{_lines(error)}"
-    return FunctionCrashed(f"[Request ID: {reference}] Server Error\n{told}", reference)
+    told = traceback.format_exception_only(error)[-1].strip()  # also where its own str() fails
+    crashed = FunctionCrashed(f"[Request ID: {reference}] Server Error\nUncaught {told}{_lines(error)}", reference)
+    crashed.__cause__ = error
+    return crashed
 
 
 def _lines(error: BaseException) -> str:
     """Where it went through the author's code, innermost last."""
     steps = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if is_authors(frame.f_code)]
     return "".join(f"\n    at {frame.f_code.co_name} ({frame.f_code.co_filename}:{line})" for frame, line in steps)
-
-
-def _close(coroutine: Coroutine[Any, Any, object]) -> None:
-    """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
-    try:
-        coroutine.close()
-    except (Exception, OutOfTime, LookedAtIdentity):  # noqa: S110  # the run is over: there is nobody to tell
-        pass

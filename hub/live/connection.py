@@ -70,6 +70,7 @@ class Connection:
 
     def receive(self, message: ClientMessage) -> Verify | None:
         """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
+        self._engine.metrics.messages_received.labels(type(message).__name__).inc()
         verify = self._perform(self._session.receive(message))
         self._has_query_set = self._has_query_set or isinstance(message, ModifyQuerySet)
         self._wait_for_quiet()
@@ -147,7 +148,9 @@ class Connection:
         return verify
 
     def _put(self, send: Send) -> None:
+        before = self.outbox.size_bytes
         self.outbox.put(send.message, self._engine.clock.monotonic())
+        self._engine.metrics.sent_bytes.inc(self.outbox.size_bytes - before)
         self.wake.set()
 
     def _watch(self, query: AddQuery) -> None:
@@ -184,6 +187,8 @@ class Connection:
             self.end(closing(1011, "InternalServerError", "the outcome of a mutation is not known yet"))
             return
         result: Result = failure(answer.error or HubError("no result")) if answer.result is None else answer.result
+        if not isinstance(result, Success):
+            self._engine.metrics.errors.labels(result.code).inc()
         ts = answer.ts if isinstance(result, Success) else None
         self._perform(self._session.answered(request_id, result, ts))
         self._wait_for_quiet()
@@ -204,6 +209,7 @@ class Connection:
             return  # a query is being evaluated; when it is done, this is called again
         transition = self._session.advance(ts, {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted})
         if transition is not None:
+            self._engine.metrics.transitions.inc()
             self._put(Send(transition))
 
     def _shown_at(self, query_id: QueryId, ts: Timestamp) -> Result:

@@ -33,7 +33,7 @@ from hub.live.sequencer import Sequencer
 from hub.metrics import Metrics
 from hub.protocol.messages import Result
 from hub.store import Store
-from hub.timestamps import ZERO, Timestamp
+from hub.timestamps import ZERO, Timestamp, unpack
 from hub.values import Value
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,30 @@ class EngineHealth:
 
 
 class Engine:
-    def __init__(self, store: Store, registry: Registry, settings: Settings, *, clock: Clock, metrics: Metrics) -> None:
+    """`shows_crashes`: callers hear what a function's bug says and where it is (development); otherwise a reference."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        settings: Settings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        shows_crashes: bool = False,
+    ) -> None:
         self.clock = clock
         self.settings = settings
         self.metrics = metrics
         self._store = store
-        self._runner = Runner(store, clock, metrics, function_limits(settings), max_run_s=settings.function_run_s)
+        self._runner = Runner(
+            store,
+            clock,
+            metrics,
+            function_limits(settings),
+            max_run_s=settings.function_run_s,
+            shows_crashes=shows_crashes,
+        )
         self._position = FeedPosition(clock)
         self._currency = Currency(store, self._position)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
@@ -128,6 +146,16 @@ class Engine:
             reason = "the database is away"
         self._was_ready = self._was_ready or not reason
         return EngineHealth(not reason, self._was_ready, reason, store.lag_s)
+
+    def measure(self) -> None:
+        """Bring the gauges up to date; called when somebody looks at them."""
+        health = self.health()
+        self.metrics.ready.set(health.ready)
+        self.metrics.lag_seconds.set(health.lag_s)
+        self.metrics.feed_position_seconds.set(unpack(self._position.ts)[0])
+        self.metrics.head_seconds.set(unpack(self.head)[0])
+        self.metrics.live_queries.set(len(self.live))
+        self.metrics.queue_length.labels("mutations").set(len(self._sequencer.queue))
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -260,7 +288,8 @@ class Engine:
         return self.registry.find(path, None, caller).kind
 
     def functions_listing(self) -> list[tuple[str, str]]:
-        return sorted((function.name, function.kind) for function in self.registry.functions.values())
+        """Names and kinds of what is not internal."""
+        return sorted((function.name, function.kind) for function in self.registry.functions.values() if not function.internal)
 
 
 def function_limits(settings: Settings) -> Limits:

@@ -31,6 +31,7 @@ from hub.live.query import LiveQuery
 from hub.live.results import encode_run
 from hub.live.runner import Runner
 from hub.metrics import Metrics
+from hub.protocol.messages import Failure
 from hub.store import FeedBatch, Store
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
@@ -239,12 +240,15 @@ class Rounds:
     def _show(self, live: LiveQuery, run: Run, at: Timestamp) -> None:
         """The evaluation is in: register what it read, replay what came since, hand it to the subscribers. No await."""
         self._index.watch(live.id, run.reads)
-        is_new = live.evaluated(encode_run(run), at, self._stale_since(run.reads, at))
+        result = encode_run(run)
+        is_new = live.evaluated(result, at, self._stale_since(run.reads, at))
         live.forget_evaluations(self._runs_at.keys())
         if run.journal is not None:
             self._queries().fix_page(live, run.journal)
         if not is_new:
             self._metrics.wasted_reruns.inc()
+        elif isinstance(result, Failure):
+            self._metrics.errors.labels(result.code).inc()
         for subscription in list(live.subscriptions):
             subscription.subscriber.refresh()
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from hub.clock import Clock
 from hub.core.ranges import IndexRange
-from hub.errors import FunctionCrashed, LimitExceeded, Unavailable
+from hub.core.readset import ReadSet
+from hub.errors import FunctionCrashed, LimitExceeded
 from hub.functions.execution import Run, run
 from hub.functions.identity import Caller
 from hub.functions.ids import IdSource
@@ -31,22 +32,29 @@ T = TypeVar("T")
 class SnapshotReader:
     """All reads of one run, at one timestamp, until one deadline (event loop time).
 
-    `unavailable` is what kept the database from answering, if anything did: the function may have caught it, so the run is
-    not to be believed.
+    `given_up` is what was not read by then: it counts as read, so that a change of it makes the run be tried again.
     """
 
     def __init__(self, store: Store, at: Timestamp, max_run_s: float) -> None:
-        self.unavailable: Unavailable | None = None
+        self.given_up = ReadSet()
         self._store = store
         self._at = at
         self._max_run_s = max_run_s
         self._until = asyncio.get_running_loop().time() + max_run_s
 
     async def read(self, wanted: IndexRange) -> list[Row]:
-        return await self._answer(self._store.read(wanted, self._at))
+        try:
+            return await self._answer(self._store.read(wanted, self._at))
+        except LimitExceeded:
+            self.given_up.ranges.append(wanted.unlimited())
+            raise
 
     async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
-        return await self._answer(self._store.get(table, ids, self._at))
+        try:
+            return await self._answer(self._store.get(table, ids, self._at))
+        except LimitExceeded:
+            self.given_up.rows.update((table, row_id) for row_id in ids)
+            raise
 
     async def _answer(self, reading: Awaitable[T]) -> T:
         try:
@@ -54,20 +62,23 @@ class SnapshotReader:
                 return await reading
         except TimeoutError:
             raise LimitExceeded(f"the function took longer than {self._max_run_s:g} s and was stopped") from None
-        except Unavailable as error:
-            self.unavailable = error
-            raise
 
 
 class Runner:
-    """`max_run_s` bounds a run with all its waiting; its processor time has a limit of its own in `limits`."""
+    """`max_run_s` bounds a run with all its waiting; its processor time has a limit of its own in `limits`.
 
-    def __init__(self, store: Store, clock: Clock, metrics: Metrics, limits: Limits, *, max_run_s: float) -> None:
+    `shows_crashes`: what an author's bug says, and where it is, reaches callers (development).
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, metrics: Metrics, limits: Limits, *, max_run_s: float, shows_crashes: bool
+    ) -> None:
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
         self._max_run_s = max_run_s
+        self._shows_crashes = shows_crashes
         self._ids = IdSource()
 
     async def run(
@@ -75,18 +86,25 @@ class Runner:
     ) -> Run:
         """Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated."""
         reader = SnapshotReader(self._store, at, self._max_run_s)
-        finished = await run(
-            function,
-            args,
-            caller=caller,
-            reader=reader,
-            now=self._clock.now() * 1000,
-            journal=journal,
-            ids=self._ids,
-            limits=self._limits,
-        )
-        if reader.unavailable is not None:
-            raise reader.unavailable
+        with self._metrics.run_seconds.time():
+            finished = await run(
+                function,
+                args,
+                caller=caller,
+                reader=reader,
+                now=self._clock.now() * 1000,
+                journal=journal,
+                ids=self._ids,
+                limits=self._limits,
+            )
+        finished.reads.ranges += reader.given_up.ranges
+        finished.reads.rows |= reader.given_up.rows
         if isinstance(finished.error, FunctionCrashed):
-            log.error("function crashed: %s", finished.error.message.splitlines()[0], exc_info=finished.error.__cause__)
+            self._report(function, finished.error)
         return finished
+
+    def _report(self, function: Function, crash: FunctionCrashed) -> None:
+        """The log has the traceback under the reference; in production that reference is all that callers hear."""
+        log.error("function crashed", exc_info=crash.__cause__, extra={"function": function.name, "reference": crash.reference})
+        if not self._shows_crashes:
+            crash.message = crash.message.splitlines()[0]

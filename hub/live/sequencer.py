@@ -1,11 +1,11 @@
 """Sequencer: runs mutations one after another and commits each exactly once.
 
-A mutation runs on the snapshot at H, the feed's position; its writes and its request record go to the store as one transaction that
-is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it conflict:
+A mutation runs on the snapshot at H, the feed's position; its writes and its request record go to the store as one transaction
+that is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it conflict:
 nothing is written, and the mutation runs again at a newer H. So mutations are serializable among all hubs of a deployment.
 
-The feed, not the acknowledgement, tells a commit's timestamp, and it can be the faster of the two: `committed` is then what releases
-the answer, before anything shows the commit.
+The feed, not the acknowledgement, tells a commit's timestamp, and it can be the faster of the two: `committed` is then what
+releases the answer, before anything shows the commit.
 """
 
 from __future__ import annotations
@@ -187,6 +187,7 @@ class Sequencer:
             bound = await self._store.transact(batch, at, request.deadline)
             await self._name(commit, bound)
         except OutcomeUnknown:
+            self._metrics.unknown_outcomes.inc()
             if commit.ts is None:
                 raise
         finally:

@@ -73,7 +73,5 @@ class Probes:
         return answered(json.dumps({"name": "hub", "version": VERSION}))
 
     async def _text(self, request: Request) -> Response:
-        health = self._calls.health()
-        self._metrics.ready.set(not self.not_ready_because())
-        self._metrics.lag_seconds.set(health.lag_s)
+        self._calls.measure()
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -163,6 +163,7 @@ class ScriptedEngine:
     how: How = field(default_factory=How)
     kinds: Mapping[str, Literal["query", "mutation"]] = field(default_factory=dict)
     calls: list[Called] = field(default_factory=list)
+    measured: int = 0
 
     async def query(self, path: str, args: Mapping[str, Value], caller: Caller, **options: Any) -> tuple[Result, Timestamp]:
         return self._answer("query", path, args, caller, options), self.ts
@@ -185,6 +186,9 @@ class ScriptedEngine:
 
     def health(self) -> How:
         return self.how
+
+    def measure(self) -> None:
+        self.measured += 1
 
     def functions_listing(self) -> list[tuple[str, str]]:
         return sorted((path, kind) for path, kind in self.kinds.items())
