@@ -36,6 +36,10 @@ from hub.store import Write
 from hub.values import Row, RowId, Value
 
 
+_ENDING_S = 1.0
+"""Processor time that the `finally` blocks of a run which is given up may use."""
+
+
 class Reader(Protocol):
     """Rows as they were at one timestamp."""
 
@@ -171,7 +175,7 @@ class _Stepper:
     def _close(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
         try:
-            Stopwatch(self._limits.cpu_s).step(coroutine.close)
+            Stopwatch(_ENDING_S).step(coroutine.close)
         except (Exception, OutOfTime, LookedAtIdentity):  # noqa: S110  # the run is over: there is nobody to tell
             pass
 

@@ -41,7 +41,7 @@ def load(app_dir: Path) -> Registry:
 
 def _modules(app_dir: Path) -> list[tuple[str, Path]]:
     """Names and files of all modules, tables first. Raises LoadError if there is nothing to load."""
-    files = [file for package in PACKAGES for file in sorted((app_dir / package).rglob("*.py")) if "__pycache__" not in file.parts]
+    files = [file for package in PACKAGES for file in sorted((app_dir / package).rglob("*.py")) if not file.name.startswith(".")]
     if not files:
         raise LoadError([f"{app_dir}: no application here: it needs schema/, queries/ and mutations/ (see `hub init`)"])
     return [(_module_name(file.relative_to(app_dir)), file) for file in files]

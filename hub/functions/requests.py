@@ -68,8 +68,10 @@ async def gather(awaitables: Sequence[Awaitable[T]]) -> list[T]:
                 strand.step(mine)
         return [cast(T, strand.result) for strand in strands]
     finally:
-        for strand in strands:
+        for strand, awaitable in zip(strands, awaitables, strict=True):
             strand.coroutine.close()
+            if isinstance(awaitable, Coroutine):
+                awaitable.close()  # one that was never begun would complain
 
 
 async def _coroutine(awaitable: Awaitable[T]) -> T:

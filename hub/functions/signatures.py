@@ -47,18 +47,16 @@ class Parameter:
 
 
 class Signature:
-    """Of one function: `parameters` without `ctx`."""
+    """Of one function: `parameters` without `ctx`; `page_options` are the wire names of those that are page options."""
 
     def __init__(self, name: str, parameters: tuple[Parameter, ...], returns: Any) -> None:
         self.parameters = parameters
         self._name = name
         self._args: TypeAdapter[dict[str, Any]] = TypeAdapter(_object_of(parameters))
         self._result: TypeAdapter[dict[str, Any]] = TypeAdapter(_result_of(returns))
-
-    @property
-    def page_options(self) -> frozenset[str]:
-        """Wire names of the parameters that are page options."""
-        return frozenset(parameter.wire for parameter in self.parameters if PageOptions in nested_types(parameter.annotation))
+        self.page_options = frozenset(
+            parameter.wire for parameter in parameters if PageOptions in nested_types(parameter.annotation)
+        )
 
     def bind(self, args: Mapping[str, Value], limits: Limits) -> dict[str, Any]:
         """Keyword arguments for the Python function. Raises ArgumentValidation, LimitExceeded."""

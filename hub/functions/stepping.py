@@ -31,9 +31,9 @@ class OutOfTime(BaseException):
 class Stopwatch:
     """The processor time that one run has left.
 
-    It is the process's time (`ITIMER_PROF`), of which another thread may use a part. Off the main thread Python runs no signal
-    handlers: there the time is measured after each step, and a function that never ends is not stopped. Neither is one that
-    stays inside a single call of C code.
+    It is measured by the thread's clock, for the many short steps of a run; the alarm (`ITIMER_PROF`, the process's time, in ticks
+    of some milliseconds) ends a step that does not end by itself. Off the main thread Python runs no signal handlers: there a
+    function that never ends is not stopped. Neither is one that stays inside a single call of C code.
     """
 
     __slots__ = ("_left_s", "_place")
@@ -47,18 +47,13 @@ class Stopwatch:
         if self._left_s <= 0:
             raise OutOfTime(self._place)
         is_main = threading.current_thread() is threading.main_thread()
+        started_s = time.thread_time()
         try:
-            return self._under_alarm(advance) if is_main else self._measured(advance)
+            return self._under_alarm(advance) if is_main else advance()
         finally:
+            self._left_s -= time.thread_time() - started_s
             if self._left_s <= 0:
                 raise OutOfTime(self._place)
-
-    def _measured(self, advance: Callable[[], T]) -> T:
-        started = time.thread_time()
-        try:
-            return advance()
-        finally:
-            self._left_s -= time.thread_time() - started
 
     def _under_alarm(self, advance: Callable[[], T]) -> T:
         global _ringing_for  # noqa: PLW0603  # a process has one alarm clock
@@ -78,8 +73,7 @@ class Stopwatch:
     def _silence(self) -> None:
         global _ringing_for  # noqa: PLW0603
         _ringing_for = None
-        remaining_s, _ = signal.setitimer(signal.ITIMER_PROF, 0)
-        self._left_s = min(self._left_s, remaining_s)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
     def ring(self, frame: FrameType | None) -> None:
         self._left_s = 0.0

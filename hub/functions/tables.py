@@ -255,6 +255,17 @@ def table_of(row_type: type[Table]) -> TableInfo:
     return table
 
 
+def is_of_table(error: ValidationError) -> bool:
+    """Whether it was a table's class that refused to be made, not an application's own object."""
+    pending: list[type] = [Table]
+    while pending:
+        cls = pending.pop()
+        if cls.__name__ == error.title:
+            return True
+        pending.extend(cls.__subclasses__())
+    return False
+
+
 def describe(error: ValidationError) -> str:
     """The first mistake that pydantic found: `title: Input should be a valid string`."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]

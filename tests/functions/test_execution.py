@@ -6,11 +6,13 @@ import asyncio
 import dataclasses
 import datetime as dt
 import enum
+import gc
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, NotRequired
 
 import pytest
+from pydantic import field_validator
 from typing_extensions import TypedDict
 
 from hub import ApplicationError, Id, Identity, Index, Int64, Model, MutationContext, ObjectId, QueryContext, Table, mutation, query
@@ -19,6 +21,7 @@ from hub.errors import (
     ArgumentValidation,
     FunctionCrashed,
     FunctionError,
+    InvalidRow,
     LimitExceeded,
     SnapshotTooOld,
     UniqueViolation,
@@ -642,6 +645,83 @@ async def test_a_unique_violation_is_raised_at_the_insert_and_can_be_caught() ->
     run = await run_one(twice, {"catch": False})
     assert isinstance(run.error, UniqueViolation)
     assert run.writes == ()
+
+
+async def test_a_row_that_its_table_refuses_is_told_to_the_caller() -> None:
+    @mutation
+    async def write(ctx: MutationContext, wrong: Any) -> None:
+        await ctx.db.insert(User(external_id=wrong))
+
+    run = await run_one(write, {"wrong": 3})
+    assert isinstance(run.error, InvalidRow)
+    assert run.error.message == "User: external_id: Input should be a valid string"
+
+
+class Even(Model):
+    number: int
+
+    @field_validator("number")
+    @classmethod
+    def _is_even(cls, number: int) -> int:
+        if number == 0:
+            raise ZeroDivisionError("of the validator itself")
+        if number % 2:
+            raise ValueError("must be even")
+        return number
+
+
+async def test_an_applications_own_validators_may_refuse_and_may_fail() -> None:
+    @query
+    async def even(ctx: QueryContext, number: Even) -> int:
+        return number.number
+
+    assert await value_of(even, {"number": {"number": 2}}) == 2
+    refused, failed = [await run_one(even, {"number": {"number": number}}) for number in (1, 0)]
+    assert isinstance(refused.error, ArgumentValidation)
+    assert "`number.number`: Value error, must be even" in refused.error.message
+    assert isinstance(failed.error, FunctionCrashed)
+    assert isinstance(failed.error.__cause__, ZeroDivisionError)
+
+
+async def test_an_error_that_cannot_even_be_shown_is_a_crash() -> None:
+    class Ugly(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    @query
+    async def crash(ctx: QueryContext) -> None:
+        raise Ugly
+
+    assert isinstance((await run_one(crash)).error, FunctionCrashed)
+
+
+async def test_a_function_that_spins_while_it_is_ended_is_stopped() -> None:
+    class Away(Rows):
+        async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
+            raise SnapshotTooOld("too old")
+
+    @query
+    async def clingy(ctx: QueryContext) -> None:
+        try:
+            await ctx.db.get(Chat, Id("c"))
+        finally:
+            while True:
+                pass
+
+    with pytest.raises(SnapshotTooOld):
+        await run_one(clingy, rows=Away(), limits=Limits(cpu_s=0.05))
+
+
+async def test_an_error_at_the_start_of_a_gather_leaves_nothing_behind() -> None:
+    async def fails() -> None:
+        raise ApplicationError("no")
+
+    @query
+    async def both(ctx: QueryContext) -> None:
+        await ctx.gather(fails(), ctx.db.get(Chat, Id("c")))
+
+    assert isinstance((await run_one(both)).error, ApplicationError)
+    gc.collect()  # a coroutine that was never awaited would warn, and warnings are errors here
 
 
 # --- Rows are read-only --------------------------------------------------------------------------------------------
