@@ -9,7 +9,8 @@ import pytest
 
 from hub.mongo.driver import DriverName
 from hub.store import Store
-from tests.contract.databases import Database, Feed, InMemory, OnMongo
+from tests.contract.databases import Database, Feed, InMemory
+from tests.contract.on_mongo import OnMongo
 
 Follow: TypeAlias = Callable[[Store], Awaitable[Feed]]
 

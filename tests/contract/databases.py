@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Protocol, TypeAlias
-
-from pymongo import AsyncMongoClient, DeleteOne, InsertOne, ReplaceOne, UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.write_concern import WriteConcern
+from typing import Any, Protocol
 
 from hub.core.commits import Commit
 from hub.core.ranges import IndexKey, IndexRange, tuple_key
-from hub.mongo.driver import DriverName
-from hub.mongo.store import MongoStore
-from hub.store import DeclaredTable, Delete, FeedBatch, Insert, Replace, Store, Update, Write
+from hub.store import DeclaredTable, FeedBatch, Store, Write
 from hub.testing.memory import MemoryDatabase, MemoryStore
-from hub.timestamps import ZERO, Timestamp, pack
+from hub.timestamps import ZERO, Timestamp
 from hub.values import Row
 from tests.builders import BY_CHAT, BY_CLIENT_ID
 
@@ -77,66 +71,6 @@ class InMemory:
         assert isinstance(store, MemoryStore)
         store.lose_history()
         self._database.elsewhere()
-
-
-class OnMongo:
-    """A database of a real replica set, with hubs by one of the two drivers."""
-
-    def __init__(self, stack: AsyncExitStack, url: str, name: str, driver: DriverName) -> None:
-        self._stack = stack
-        self._url = url
-        self._name = name
-        self._driver = driver
-        self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url)
-        self._stack.push_async_callback(self._client.close)
-
-    async def hub(self, name: str = "hub-a") -> MongoStore:
-        store = MongoStore(self._url, self._name, hub_id=name, driver=self._driver)
-        await store.open()
-        self._stack.push_async_callback(store.close)
-        await store.prepare(TABLES, drop_unused=False)
-        return store
-
-    async def outside(self, *writes: Write) -> Timestamp:
-        async def write_all(session: AsyncClientSession) -> None:
-            for table, operations in _by_table(writes).items():
-                await self._client[self._name][table].bulk_write(operations, session=session)
-
-        async with self._client.start_session(causal_consistency=False) as session:
-            await session.with_transaction(write_all, write_concern=WriteConcern("majority"))
-            assert session.operation_time is not None
-            return pack(session.operation_time.time, session.operation_time.inc)
-
-    async def drop(self, table: str) -> Timestamp:
-        dropped = await self._client[self._name].command({"drop": table, "writeConcern": {"w": "majority"}})
-        return pack(dropped["operationTime"].time, dropped["operationTime"].inc)
-
-    async def lose_history(self, store: Store) -> None:
-        """By dropping the database: the change stream ends with `invalidate`."""
-        await self._client.drop_database(self._name)
-
-
-Operation: TypeAlias = InsertOne[dict[str, Any]] | UpdateOne | ReplaceOne[dict[str, Any]] | DeleteOne
-
-
-def _by_table(writes: Sequence[Write]) -> dict[str, list[Operation]]:
-    operations: dict[str, list[Operation]] = {}
-    for write in writes:
-        operations.setdefault(write.table, []).append(_operation(write))
-    return operations
-
-
-def _operation(write: Write) -> Operation:
-    match write:
-        case Insert():
-            return InsertOne(dict(write.row))
-        case Replace():
-            return ReplaceOne({"_id": write.id}, dict(write.row))
-        case Delete():
-            return DeleteOne({"_id": write.id})
-        case Update():
-            changes = {"$set": dict(write.set), "$unset": dict.fromkeys(write.unset, "")}
-            return UpdateOne({"_id": write.id}, {operator: fields for operator, fields in changes.items() if fields})
 
 
 class Feed:
