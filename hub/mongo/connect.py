@@ -21,7 +21,7 @@ async def check_server(link: Link, url: str, timeout_s: float) -> None:
     """Raises ConfigError: unreachable, wrong password, standalone, sharded, too old, no primary."""
     with clear_errors(url), time_limit(timeout_s):
         hello = await link.command({"hello": 1}, admin=True)
-        _check_topology(hello, url)
+        check_topology(hello, url)
         build = await link.command({"buildInfo": 1}, admin=True)
         version = tuple(build["versionArray"][:2])
         if version < OLDEST:
@@ -30,7 +30,8 @@ async def check_server(link: Link, url: str, timeout_s: float) -> None:
         await link.command({"listCollections": 1, "nameOnly": True, "authorizedCollections": True})
 
 
-def _check_topology(hello: Document, url: str) -> None:
+def check_topology(hello: Document, url: str) -> None:
+    """`hello` is the server's own description of itself."""
     where = address(url)
     if hello.get("msg") == "isdbgrid":
         raise ConfigError(f"MongoDB at {where} is a sharded cluster (mongos), which the hub does not support; use a replica set")

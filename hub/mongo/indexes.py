@@ -41,7 +41,7 @@ class Prepared:
 async def prepare_own(link: Link) -> None:
     """The hub's own collections; the server removes from them what has outlived its `expiresAt`."""
     for name in (names.CLOCKS, names.REQUESTS, names.MARKS):
-        await _create_collection(link, name)
+        # This creates the collection too.
         expiry = {"key": {"expiresAt": 1}, "name": f"{names.INDEX_PREFIX}expiresAt", "expireAfterSeconds": 0}
         await link.command({"createIndexes": name, "indexes": [expiry], **_DURABLE})
     first = {"q": {"_id": CLOCK}, "u": {"$setOnInsert": {"n": Int64(0)}}, "upsert": True}
@@ -151,28 +151,34 @@ async def _create_collection(link: Link, name: str) -> Timestamp:
 
 
 async def _create_indexes(link: Link, table: str, keys: Sequence[IndexKey], done: Prepared) -> None:
-    """One command for each, so that the message can name the one that fails."""
-    for key in keys:
-        spec: Document = {"key": dict.fromkeys(key.fields, 1), "name": names.index_name(key)}
-        if key.unique:
-            spec["unique"] = True
-        if key.partial:
-            spec["partialFilterExpression"] = names.partial_filter(key)
-        try:
-            reply = await link.command({"createIndexes": table, "indexes": [spec], **_DURABLE})
-        except OperationFailure as exc:
-            raise ConfigError(f"table {table}: {_why_not(key, exc)}") from exc
-        done.changed_at = max(done.changed_at, from_bson(reply["operationTime"]))
-        done.notes.append(f"{table}: created index ({', '.join(key.fields)})")
+    """All in one command, which makes all of them or none."""
+    if not keys:
+        return
+    try:
+        reply = await link.command({"createIndexes": table, "indexes": [_specification(key) for key in keys], **_DURABLE})
+    except OperationFailure as exc:
+        raise ConfigError(f"table {table}: {_why_not(keys, exc)}") from exc
+    done.changed_at = max(done.changed_at, from_bson(reply["operationTime"]))
+    done.notes += [f"{table}: created index ({', '.join(key.fields)})" for key in keys]
 
 
-def _why_not(key: IndexKey, exc: OperationFailure) -> str:
-    fields = ", ".join(key.fields)
+def _specification(key: IndexKey) -> Document:
+    specification: Document = {"key": dict.fromkeys(key.fields, 1), "name": names.index_name(key)}
+    if key.unique:
+        specification["unique"] = True
+    if key.partial:
+        specification["partialFilterExpression"] = names.partial_filter(key)
+    return specification
+
+
+def _why_not(keys: Sequence[IndexKey], exc: OperationFailure) -> str:
+    details = exc.details or {}
     if exc.code == _DUPLICATE_KEY:
-        values = (exc.details or {}).get("keyValue", {})
-        held = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        fields = ", ".join(details.get("keyPattern", {}))
+        held = ", ".join(f"{name}={value!r}" for name, value in details.get("keyValue", {}).items())
         return f"index ({fields}) cannot be unique: several rows have {held or 'the same values'}"
-    return f"index ({fields}) cannot be made: {faults.brief(exc)}"
+    every = "; ".join(f"({', '.join(key.fields)})" for key in keys)
+    return f"index {every} cannot be made: {faults.brief(exc)}"
 
 
 async def _drop(link: Link, table: str, index_names: Sequence[str], done: Prepared) -> None:
