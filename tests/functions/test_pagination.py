@@ -34,10 +34,19 @@ posts_by_time = Post.index(lambda post: (post.at, post.room), unique=True)
 
 @query
 async def page(
-    ctx: QueryContext, room: str, pagination_opts: PageOptions, order: Literal["asc", "desc"] = "asc", since: float | None = None
+    ctx: QueryContext,
+    room: str,
+    pagination_opts: PageOptions,
+    order: Literal["asc", "desc"] = "asc",
+    since: float | None = None,
+    until: float | None = None,
 ) -> Page[Post]:
     posts = ctx.db.query(posts_by_room, room).order(order)
-    return await (posts if since is None else posts.at_least(since)).paginate(pagination_opts)
+    if since is not None:
+        posts = posts.at_least(since)
+    if until is not None:
+        posts = posts.at_most(until)
+    return await posts.paginate(pagination_opts)
 
 
 @query
@@ -58,9 +67,18 @@ def posts(count: int) -> Rows:
     return Rows(posts=[post(number, float(number)) for number in range(count)])
 
 
-async def load(rows: Rows, *, journal: str | None = None, order: str = "asc", since: float | None = None, **options: Any) -> Run:
-    args: dict[str, Any] = {"room": "a", "order": order, "paginationOpts": {"cursor": None, "numItems": 3, **options}}
-    return await run_one(page, args if since is None else {**args, "since": since}, rows=rows, journal=journal)
+async def load(
+    rows: Rows,
+    *,
+    journal: str | None = None,
+    order: str = "asc",
+    since: float | None = None,
+    until: float | None = None,
+    **options: Any,
+) -> Run:
+    bounds = {"since": since, "until": until}
+    args: dict[str, Any] = {"room": "a", "order": order, "paginationOpts": {"cursor": None, "numItems": 3, **options}, **bounds}
+    return await run_one(page, args, rows=rows, journal=journal)
 
 
 def ids(run: Run) -> list[str]:
@@ -189,17 +207,34 @@ async def test_no_bytes_are_a_cursor_by_chance(noise: bytes) -> None:
     assert isinstance(run.error, InvalidCursor)
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_forged_cursor_never_shows_rows_outside_of_the_functions_bounds(order: str) -> None:
-    rows = posts(6)
-    genuine = (await load(rows, order=order)).journal
+def forged(genuine: str | None, position: list[object]) -> str:
     assert genuine is not None
     inside = bson.decode(base64.urlsafe_b64decode(genuine + "=="))
-    for at in (-5.0, 99.0):
-        forged = base64.urlsafe_b64encode(bson.encode({**inside, "p": ["a", at, "p"]})).decode()
-        for options in ({"cursor": forged}, {"endCursor": forged}, {"cursor": forged, "endCursor": forged}):
-            run = await load(rows, order=order, since=4.0, **options)
-            assert set(ids(run)) <= {"p004", "p005"}
+    return base64.urlsafe_b64encode(bson.encode({**inside, "p": position})).decode()
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("at", [-5.0, 2.5, 99.0])
+async def test_a_forged_cursor_never_shows_rows_outside_of_the_functions_bounds(order: str, at: float) -> None:
+    rows = posts(6)
+    cursor = forged((await load(rows, order=order)).journal, ["a", at, "p"])
+    for options in ({"cursor": cursor}, {"endCursor": cursor}, {"cursor": cursor, "endCursor": cursor}):
+        run = await load(rows, order=order, since=2.0, until=3.0, **options)
+        assert set(ids(run)) <= {"p002", "p003"}
+
+
+@pytest.mark.parametrize("position", [["a"], ["a", 1.0], ["b", 1.0, "p"], ["a", 1.0, "p", 1], [bson.Regex("x"), 1.0, "p"]])
+async def test_a_position_of_another_shape_or_prefix_is_no_cursor(position: list[object]) -> None:
+    rows = posts(6)
+    run = await load(rows, cursor=forged((await load(rows)).journal, position))
+    assert isinstance(run.error, InvalidCursor)
+
+
+async def test_the_end_of_one_list_is_not_the_end_of_another() -> None:
+    rows = posts(2)
+    end = (await load(rows)).journal
+    run = await run_one(page, {"room": "b", "paginationOpts": {"cursor": end, "numItems": 1}}, rows=rows)
+    assert isinstance(run.error, InvalidCursor)
 
 
 async def test_a_bound_that_moves_with_time_does_not_invalidate_cursors() -> None:
