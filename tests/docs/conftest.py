@@ -1,0 +1,89 @@
+"""Hubs that the documents' examples call, and a folder in which a reader would type them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hub.mongo.embedded import MongodBinary
+from tests.docs.pages import REPOSITORY, application, callers
+from tests.scenarios.conftest import node as node  # the fixture
+from tests.scenarios.hub_process import HubProcess
+
+NEWEST_CLIENT = REPOSITORY / "tests" / "js" / "node_modules" / "convex-1.48.0"
+ADDRESS = "http://127.0.0.1:8000"
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A shell in a reader's folder, with everything the documents say is installed. Their address is this hub's."""
+
+    folder: Path
+    hub: HubProcess
+
+    def command(self, text: str) -> str:
+        """What the documents say to type, as it must be typed here."""
+        return re.sub(r"(\S*/)?\.venv/bin/hub\b", "hub", text).replace(ADDRESS, self.hub.url)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "http_", "HTTP_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**clean, "PATH": path, "HUB_DATA_DIR": str(self.hub.data), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+
+    def run(self, text: str) -> str:
+        """What a command prints. One that fails fails the test."""
+        # `-s` and a line feed after each answer: curl alone shows progress when it is not looked at, and ends no line.
+        prelude = 'curl() { command curl --silent --show-error --write-out "\\n" "$@"; }\nset -e\n'
+        done = subprocess.run(
+            ["bash", "-c", prelude + self.command(text)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}\n{self.hub.output}"
+        return "".join(f"{line}\n" for line in done.stdout.splitlines() if line)
+
+
+@pytest.fixture(scope="session")
+def reader(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `npm install convex` was typed, with the examples in it."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "convex").symlink_to(NEWEST_CLIENT)
+    for example in (REPOSITORY / "docs" / "examples").iterdir():
+        (folder / example.name).write_text(example.read_text())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def terminal_for(
+    mongod_binary: MongodBinary, reader: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Path | None], Terminal]]:
+    """A terminal beside a hub with the application of a page, or with the repository's own; one hub for each."""
+    with ExitStack() as hubs:
+        terminals: dict[Path | None, Terminal] = {}
+
+        def terminal(page: Path | None) -> Terminal:
+            if page not in terminals:
+                folder = tmp_path_factory.mktemp("hub")
+                app = REPOSITORY if page is None else folder / "app"
+                if page is not None:
+                    application(page, app)
+                    callers(page, reader)
+                hub = hubs.enter_context(HubProcess(folder, app=app, options=("--no-reload",)))
+                terminals[page] = Terminal(reader, hub)
+            return terminals[page]
+
+        yield terminal
