@@ -63,7 +63,8 @@ class FeedPosition:
 
     async def _wait(self, future: asyncio.Future[None], deadline: float) -> None:
         try:
-            await asyncio.wait_for(future, max(0.0, deadline - self._clock.monotonic()))
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):  # wait_for of 3.11 can lose a cancellation
+                await future
         except TimeoutError:
             raise NotCaughtUp("this hub has not yet received the commits that were asked for; try again") from None
 

@@ -198,7 +198,8 @@ class Sequencer:
     async def _name(self, commit: _Commit, bound: Timestamp) -> None:
         """Wait until the feed has named the commit's timestamp; if it is away, take the bound."""
         try:
-            await asyncio.wait_for(commit.seen.wait(), _FEED_GRACE_S)
+            async with asyncio.timeout(_FEED_GRACE_S):
+                await commit.seen.wait()
         except TimeoutError:
             commit.release(bound)
 

@@ -10,7 +10,8 @@ import pytest
 
 from hub.functions.registry import Registry
 from hub.testing.memory import MemoryDatabase, MemoryStore
-from tests.contract.databases import Database, InMemory, OnMongo
+from tests.contract.databases import Database, InMemory
+from tests.contract.on_mongo import OnMongo
 from tests.live.harness import LiveHub, application, live_hub
 
 OpenHub: TypeAlias = Callable[..., Awaitable[LiveHub]]

@@ -1,0 +1,366 @@
+"""Races, forced: what happens when things come in the order that is hard, on the memory store with its gates."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hub.core.ranges import IndexRange
+from hub.errors import Conflict, DeadlineExceeded, NotCaughtUp, OutcomeUnknown, Unavailable
+from hub.functions.identity import SERVICE
+from hub.functions.registry import Registry
+from hub.protocol.messages import Success
+from hub.store import Insert
+from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
+from hub.timestamps import Timestamp
+from hub.values import Row
+from tests.live.harness import LiveHub, Screen, live_hub
+from tests.model_client import to_ts
+
+
+def a_note(note_id: str, room: str = "a", text: str = "") -> Insert:
+    return Insert("notes", {"_id": note_id, "_creationTime": 1.0, "room": room, "rank": 1.0, "text": text})
+
+
+async def until_head(hub: LiveHub, ts: int) -> None:
+    async with asyncio.timeout(20):
+        while hub.engine.head < ts:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def other(memory: MemoryDatabase, registry: Registry) -> AsyncIterator[LiveHub]:
+    """A second hub of the deployment."""
+    store = MemoryStore(memory, name="hub-b")
+    await store.open()
+    async with live_hub(store, registry) as hub:
+        yield hub
+    await store.close()
+
+
+def store_of(hub: LiveHub) -> MemoryStore:
+    assert isinstance(hub.store, MemoryStore)
+    return hub.store
+
+
+def kinds(frames: list[str]) -> list[str]:
+    return [json.loads(frame)["type"] for frame in frames]
+
+
+def taken(screen: Screen) -> list[str]:
+    """What waits for the client, handed to it too."""
+    frames: list[str] = []
+    assert screen.connection is not None
+    while (frame := screen.connection.outbox.next()) is not None:
+        frames.append(frame)
+        screen.client.receive(frame)
+        screen.connection.written()
+    return frames
+
+
+async def test_a_feed_that_is_faster_than_the_acknowledgement_does_not_show_a_commit_before_its_answer(
+    hub: LiveHub, store: MemoryStore
+) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.acknowledgements.hold()
+
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="quick")
+    screen.pump()
+    await store.acknowledgements.reached()
+    await screen.until(lambda: call.is_settled)  # the model client checks the order; the acknowledgement is still held
+
+    assert screen.texts(query) == ["quick"]
+    store.acknowledgements.release()
+    await screen.mutate("notes:add", room="a", rank=2, text="next")
+
+
+async def test_a_commit_between_a_query_s_run_and_its_registration_is_not_missed(
+    hub: LiveHub, store: MemoryStore, memory: MemoryDatabase
+) -> None:
+    screen = hub.screen()
+    store.reads.hold()
+    query = screen.client.watch("notes:newest", room="a")
+    screen.pump()
+    await store.reads.reached()
+
+    committed = memory.outside(a_note("n1", text="in the gap"))
+    await until_head(hub, committed)
+    store.reads.release()
+
+    await screen.until(lambda: screen.client.queries[query].has_result and screen.texts(query) == ["in the gap"])
+
+
+async def test_a_commit_during_a_re_run_makes_it_run_again(hub: LiveHub, store: MemoryStore, memory: MemoryDatabase) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:total", room="a")
+    store.reads.hold()
+    memory.outside(a_note("n1"))
+    await store.reads.reached()
+
+    second = memory.outside(a_note("n2"))
+    await until_head(hub, second)
+    store.reads.release()
+
+    await screen.until(lambda: screen.value(query) == 2)
+
+
+class SlowRoom(MemoryStore):
+    """Reads of the room `slow` wait at a gate of their own."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.slow = Gate()
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        if wanted.prefix == ("slow",):
+            await self.slow.passed()
+        return await super().read(wanted, at)
+
+
+async def test_a_slow_query_delays_the_sessions_that_show_it_and_never_splits_a_commit(
+    memory: MemoryDatabase, registry: Registry
+) -> None:
+    store = SlowRoom(memory)
+    async with live_hub(store, registry) as hub:
+        both, quick = hub.screen(), hub.screen()
+        slow_total, fast_total = await both.watch("notes:total", room="slow"), await both.watch("notes:total", room="fast")
+        only = await quick.watch("notes:total", room="fast")
+
+        store.slow.hold()
+        await hub.mutate("notes:addTwo", one="slow", other="fast", rank=1)
+        await hub.mutate("notes:add", room="fast", rank=1)
+        await quick.until(lambda: quick.value(only) == 2)
+        both.pump()
+        assert (both.value(slow_total), both.value(fast_total)) == (0, 0)
+
+        store.slow.release()
+        await both.until(lambda: both.value(fast_total) == 2)
+        assert both.value(slow_total) == 1
+    await store.close()
+
+
+async def test_a_hub_that_lags_waits_before_it_answers_about_what_another_acknowledged(hub: LiveHub, other: LiveHub) -> None:
+    store_of(other).feed.hold()
+    store_of(other).database.elsewhere()  # whatever was on its way is delivered before the feed stands still
+    await store_of(other).feed.reached()
+    await hub.mutate("notes:add", room="a", rank=1)
+
+    query = asyncio.create_task(other.query("notes:total", room="a"))
+    mutation = asyncio.create_task(other.mutate("notes:count", room="a"))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not query.done()
+    assert not mutation.done()
+
+    store_of(other).feed.release()
+    assert await query == Success("1.0")
+    assert await mutation == Success("1.0")
+
+
+async def test_a_query_with_a_minimum_fails_when_the_hub_does_not_get_there(hub: LiveHub, other: LiveHub) -> None:
+    store_of(other).feed.hold()
+    store_of(other).database.elsewhere()
+    await store_of(other).feed.reached()
+    _, ts = await hub.engine.mutate(
+        "notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline()
+    )
+
+    with pytest.raises(NotCaughtUp):
+        await other.engine.query("notes:total", {"room": "a"}, SERVICE, min_ts=ts, deadline=hub.deadline(0.05))
+    store_of(other).feed.release()
+    assert ts is not None
+    result, at = await other.engine.query("notes:total", {"room": "a"}, SERVICE, min_ts=ts, deadline=hub.deadline())
+    assert result == Success("1.0")
+    assert at >= ts
+
+
+async def test_a_client_that_saw_more_elsewhere_is_shown_nothing_older(hub: LiveHub, other: LiveHub) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:total", room="a")
+    store_of(other).feed.hold()
+    store_of(other).database.elsewhere()
+    await store_of(other).feed.reached()
+    await screen.mutate("notes:add", room="a", rank=1)
+    screen.disconnect()
+
+    screen.hub = other
+    screen.connect()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    screen.pump()
+    assert not screen.client.queries[query].has_result
+
+    store_of(other).feed.release()
+    await screen.calm()
+    assert screen.value(query) == 1
+
+
+async def test_a_timestamp_beyond_the_database_s_clock_is_refused(hub: LiveHub, memory: MemoryDatabase) -> None:
+    screen = hub.screen()
+    screen.disconnect()
+    screen.client.max_observed = memory.now + (1 << 40)
+
+    screen.connect()
+    await screen.until(lambda: screen.last_close is not None)
+
+    assert screen.last_close is not None
+    assert screen.last_close.reason.startswith("InternalServerError")
+
+
+async def test_the_first_transition_after_a_reconnect_comes_after_the_answers_that_were_lost(hub: LiveHub) -> None:
+    screen = hub.screen()
+    await screen.watch("notes:newest", room="a")
+    screen.reads = False
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="mine")
+    screen.pump()
+    await hub.mutate("notes:count", room="a")
+    async with asyncio.timeout(20):
+        while await hub.query("notes:total", room="a") != Success("1.0"):
+            pass
+    screen.disconnect()
+
+    screen.connect()
+    frames: list[str] = []
+    async with asyncio.timeout(20):
+        while not call.is_settled:
+            assert screen.connection is not None
+            await screen.connection.wake.wait()
+            frames += taken(screen)
+            screen.connection.wake.clear()
+
+    assert kinds(frames)[:2] == ["MutationResponse", "Transition"]
+
+
+async def test_an_outcome_that_stays_unknown_closes_the_socket_and_the_record_answers_the_repeat(
+    hub: LiveHub, store: MemoryStore
+) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.feed.hold()
+    store.database.elsewhere()
+    await store.feed.reached()
+    store.fail_next_transact(OutcomeUnknown("nobody knows"), committed=True)
+
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="once")
+    await screen.until(lambda: screen.last_close is not None)
+    assert screen.last_close is not None
+    assert screen.last_close.reason.startswith("InternalServerError")
+    assert call.response is None
+
+    store.feed.release()
+    screen.connect()
+    await screen.calm()
+    assert call.result == screen.value(query)[0]["_id"]
+    assert screen.texts(query) == ["once"]
+
+
+async def test_the_feed_proves_a_commit_whose_acknowledgement_was_lost(hub: LiveHub, store: MemoryStore) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.acknowledgements.hold()
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="proved")
+    screen.pump()
+    await store.acknowledgements.reached()
+
+    await screen.until(lambda: call.is_settled)
+
+    assert screen.texts(query) == ["proved"]
+    store.acknowledgements.release()
+
+
+async def test_a_mutation_that_lost_to_another_writer_runs_again(hub: LiveHub, store: MemoryStore, memory: MemoryDatabase) -> None:
+    store.commits.hold()
+    running = asyncio.create_task(hub.mutate("notes:addIfEmpty", room="a"))
+    await store.commits.reached()
+    memory.commit([a_note("n1")], [], memory.now, clock="serializable", origin=object(), batch=None)
+
+    store.commits.release()
+
+    assert await running == Success("false")
+    assert hub.engine.metrics.registry.get_sample_value("hub_conflicts_total") == 1
+
+
+async def test_a_mutation_gives_up_at_its_deadline_and_says_that_nothing_was_written(hub: LiveHub, store: MemoryStore) -> None:
+    for _ in range(200):
+        store.fail_next_transact(Conflict("always somebody else"))
+
+    with pytest.raises(DeadlineExceeded, match="nothing of it was written"):
+        await hub.engine.mutate(
+            "notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.2)
+        )
+
+
+async def test_a_mutation_waits_for_a_database_that_comes_back(hub: LiveHub, store: MemoryStore) -> None:
+    store.fail_next_transact(Unavailable("no primary"))
+
+    assert isinstance(await hub.mutate("notes:add", room="a", rank=1), Success)
+
+
+async def test_a_client_that_does_not_read_gets_the_newest_state_later_and_not_every_state_late(hub: LiveHub) -> None:
+    author, slow = hub.screen(), hub.screen()
+    query = await slow.watch("notes:total", room="a")
+    so_far = len(slow.client.transitions)
+    slow.reads = False
+
+    for _ in range(20):
+        await author.mutate("notes:add", room="a", rank=1)
+    assert slow.connection is not None
+    assert len(slow.connection.outbox) <= 2
+    slow.reads = True
+
+    await slow.until(lambda: slow.value(query) == 20)
+    assert len(slow.client.transitions) - so_far <= 4, "two that waited, and what came when it read again"
+
+
+async def test_rounds_that_fall_behind_run_everything_again_instead_of_growing(
+    memory: MemoryDatabase, registry: Registry
+) -> None:
+    store = MemoryStore(memory)
+    async with live_hub(store, registry, feed_backlog_max_commits=100) as hub:
+        screen = hub.screen()
+        query = await screen.watch("notes:total", room="a")
+
+        for n in range(150):
+            memory.outside(a_note(f"n{n}"))
+
+        await screen.until(lambda: screen.value(query) == 150)
+        assert hub.engine.metrics.registry.get_sample_value("hub_resyncs_total") == 1
+    await store.close()
+
+
+async def test_nothing_is_left_of_a_session_that_is_gone(hub: LiveHub) -> None:
+    screens = [hub.screen() for _ in range(3)]
+    for screen in screens:
+        await screen.watch("notes:total", room="a")
+        await screen.watch("notes:missing")
+
+    for screen in screens:
+        screen.disconnect()
+
+    assert len(hub.engine.live) == 0
+
+
+async def test_a_reload_runs_every_query_again_and_serves_functions_that_are_new(hub: LiveHub, registry: Registry) -> None:
+    fewer = Registry(
+        [function for function in registry.functions.values() if function.name != "notes:total"],
+        [info.row_type for info in registry.tables.values()],
+    )
+    hub.engine.reload(fewer)
+    screen = hub.screen()
+    total, newest = await screen.watch("notes:total", room="a"), await screen.watch("notes:newest", room="a")
+    assert "Could not find public function" in (screen.client.queries[total].error or "")
+
+    hub.engine.reload(registry)
+
+    await screen.until(lambda: screen.client.queries[total].error is None and screen.value(total) == 0)
+    assert screen.texts(newest) == []
+
+
+def test_the_model_client_reads_timestamps_as_the_protocol_writes_them() -> None:
+    assert to_ts(base64.b64encode(struct.pack("<Q", 7)).decode()) == 7
