@@ -35,7 +35,6 @@ from hub.functions.wire import to_wire
 from hub.store import Write
 from hub.values import Row, RowId, Value
 
-
 _ENDING_S = 1.0
 """Processor time that the `finally` blocks of a run which is given up may use."""
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from hub.errors import InvalidRow
 from hub.functions.ids import stored_ids
 from hub.functions.tables import STORED_FORM, Field, RowState, Table, TableInfo, describe
-from hub.functions.wire import MAX_SAFE_INTEGER
+from hub.functions.wire import MAX_SAFE_INTEGER, is_key
 from hub.values import Int64, ObjectId, Row, RowId, Value
 
 RowT = TypeVar("RowT", bound=Table)
@@ -154,6 +154,6 @@ def _encode_text(table: TableInfo, name: str, value: str) -> str:
 
 
 def _encode_name(table: TableInfo, name: str, key: Any) -> str:
-    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or key.startswith("$"):
+    if not isinstance(key, str) or not is_key(key):
         raise InvalidRow(f"{table.name}.{name}: {key!r} cannot be a key: keys are printable ASCII and do not start with $")
     return key
