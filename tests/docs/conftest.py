@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -38,7 +39,9 @@ class Terminal:
     def environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "http_", "HTTP_"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**clean, "PATH": path, "HUB_DATA_DIR": str(self.hub.data), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        database = f"mongodb://{quote(str(self.hub.data / 'mongo' / 'm.sock'), safe='')}/?directConnection=true"
+        own = {"PATH": path, "HUB_DATA_DIR": str(self.hub.data), "MONGO_URL": database}
+        return {**clean, **own, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
     def run(self, text: str) -> str:
         """What a command prints. One that fails fails the test."""
