@@ -1,4 +1,4 @@
-"""One running hub for each module of scenarios, the published clients, and a chat to talk in."""
+"""One running hub for the scenarios, the published clients, and a chat to talk in."""
 
 from __future__ import annotations
 
@@ -32,10 +32,16 @@ def node() -> str:
     return path
 
 
-@pytest.fixture(scope="module")
-def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+@pytest.fixture(scope="session")
+def shared_hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     with HubProcess(tmp_path_factory.mktemp("hub")) as hub:
         yield hub
+
+
+@pytest.fixture(scope="module")
+def hub(shared_hub: HubProcess) -> HubProcess:
+    """The hub that all scenarios share; a module that harms its own, or edits its application, overrides this."""
+    return shared_hub
 
 
 @pytest.fixture

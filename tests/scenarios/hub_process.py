@@ -93,7 +93,12 @@ class HubProcess:
         command = [str(HUB), "dev", *where, *self.options]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self._environment()
+                command,
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     def _environment(self) -> dict[str, str]:

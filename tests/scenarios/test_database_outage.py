@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
+from hub.mongo.embedded import MongodBinary
 from tests.scenarios.conftest import Connect, Conversation, contents, shows
 from tests.scenarios.hub_process import HubProcess, eventually
 
 pytestmark = pytest.mark.real
 BACK_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """A hub whose database may be harmed."""
+    with HubProcess(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
 
 
 async def test_clients_stay_connected_while_the_database_is_killed(connect: Connect, hub: HubProcess, chat: Conversation) -> None:
