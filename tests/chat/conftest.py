@@ -127,8 +127,8 @@ class App:
         ensured = await person.mutation("users:ensure", externalId=identity.subject, name=name)
         return Person(self.engine, person.caller, ensured["userId"])
 
-    def fill(self, chat_id: str, user_id: str, contents: Iterable[str]) -> None:
-        """Messages as an import writes them, all created at the same moment."""
+    async def fill(self, chat_id: str, user_id: str, contents: Iterable[str]) -> None:
+        """Messages as an import writes them behind the hub's back, all created at the same moment; it has seen them then."""
         rows: list[Insert] = []
         fields: dict[str, Value] = {
             "chatId": chat_id,
@@ -140,7 +140,7 @@ class App:
         }
         for number, text in enumerate(contents):
             rows.append(Insert("messages", {"_id": f"{chat_id}-{number:06}", "content": text, **fields}))
-        self.store.outside(*rows)
+        await self.engine.catch_up(self.store.outside(*rows))
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ async def test_an_empty_chat_is_removed_too(ann: Person) -> None:
 
 async def test_thousands_of_messages_go_in_one_transaction(app: App, ann: Person) -> None:
     chat_id = await ann.new_chat()
-    app.fill(chat_id, ann.user_id, ("word " * 20 for _ in range(3_000)))
+    await app.fill(chat_id, ann.user_id, ("word " * 20 for _ in range(3_000)))
 
     assert await ann.mutation("chats:remove", chatId=chat_id) == {"removed": 3_000, "done": True}
     assert await ann.query("chats:list") == []
@@ -108,7 +108,7 @@ async def test_thousands_of_messages_go_in_one_transaction(app: App, ann: Person
 
 async def test_a_chat_too_large_for_one_transaction_goes_in_several_calls(app: App, ann: Person) -> None:
     chat_id = await ann.new_chat()
-    app.fill(chat_id, ann.user_id, ("x" * 100_000 for _ in range(150)))
+    await app.fill(chat_id, ann.user_id, ("x" * 100_000 for _ in range(150)))
 
     assert await ann.mutation("chats:remove", chatId=chat_id) == {"removed": 128, "done": False}
     assert [row["_id"] for row in await ann.query("chats:list")] == [chat_id]
