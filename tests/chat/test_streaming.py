@@ -68,6 +68,7 @@ async def test_a_stream_sent_twice_and_all_at_once_is_one_row(ann: Person, chat_
         pytest.param(("Longer", "streaming"), ("Long", "streaming"), id="a shorter delta"),
         pytest.param(("Same", "streaming"), ("Same", "streaming"), id="a repeated delta"),
         pytest.param(("Done", "complete"), ("Done", "complete"), id="a repeated end"),
+        pytest.param(("Done and dusted", "complete"), ("Done", "complete"), id="an end with less text"),
     ],
 )
 async def test_what_comes_late_changes_nothing(stored: State, late: State, ann: Person, chat_id: str, clock: WallClock) -> None:
@@ -84,6 +85,7 @@ async def test_what_comes_late_changes_nothing(stored: State, late: State, ann: 
 @pytest.mark.parametrize(
     ("stored", "later"),
     [
+        pytest.param(("Once", "streaming"), ("Once upon", "streaming"), id="it grows"),
         pytest.param(("Once upon", "streaming"), ("Once.", "complete"), id="the end has the last word, also a shorter one"),
         pytest.param(("Once", "streaming"), ("Once", "error"), id="it broke off"),
         pytest.param(("Once", "error"), ("Once upon", "complete"), id="it was finished after all"),
