@@ -92,7 +92,7 @@ class Engine:
         )
         self.live = LiveQueries(registry, self._rounds.evaluate, self._rounds.forget)
         self._waiting_for_head: dict[Subscriber, None] = {}
-        self._rounds.connect(self.live, self._sequencer.committed, self._refresh_waiting)
+        self._rounds.connect(self.live, self._sequencer.committed, self._refresh_waiting, self._sequencer.lost_history)
         self._was_ready = False
         self.is_stopping = False
 

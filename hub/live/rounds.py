@@ -16,7 +16,7 @@ import asyncio
 import bisect
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from hub.clock import Clock
@@ -74,10 +74,18 @@ class Rounds:
         self._live: LiveQueries | None = None
         self._on_commit: Callable[[BatchId, Timestamp], None] = lambda batch, ts: None
         self._on_head: Callable[[], None] = lambda: None
+        self._before_resync: Callable[[], Awaitable[None]] = _nothing
 
-    def connect(self, live: LiveQueries, on_commit: Callable[[BatchId, Timestamp], None], on_head: Callable[[], None]) -> None:
-        """`on_commit(batch, ts)` when the feed names one of our commits; `on_head()` after the head moved."""
-        self._live, self._on_commit, self._on_head = live, on_commit, on_head
+    def connect(
+        self,
+        live: LiveQueries,
+        on_commit: Callable[[BatchId, Timestamp], None],
+        on_head: Callable[[], None],
+        before_resync: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_commit(batch, ts)` when the feed names one of our commits; `on_head()` after the head moved; `before_resync()` is
+        awaited when the feed has lost its history, before anything newer is shown."""
+        self._live, self._on_commit, self._on_head, self._before_resync = live, on_commit, on_head, before_resync
 
     # --- receiving ---------------------------------------------------------------------------------------------
 
@@ -129,6 +137,8 @@ class Rounds:
                 resync_at = batch.position
                 commits.clear()
             commits.extend(batch.commits)
+        if resync_at is not None:
+            await self._before_resync()
         commits = await self._resolve(commits, position)
         # From here to the new head there is no await: nobody sees a half-applied round.
         stale = self._lose_history(resync_at) if resync_at is not None else set()
@@ -263,6 +273,10 @@ class Rounds:
         before = bisect.bisect_left(self._heads, ended_by.ts)
         last_head = self._heads[before - 1] if before else at
         return Timestamp(max(last_head, at) + 1)
+
+
+async def _nothing() -> None:
+    pass
 
 
 def first_that_touches(reads: ReadSet, commits: Iterable[Commit]) -> Commit | None:

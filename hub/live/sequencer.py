@@ -51,19 +51,25 @@ _FEED_GRACE_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class _Commit:
-    """A transaction on its way: what is answered as soon as it is known to be committed, by whoever knows it first."""
+    """A transaction on its way: what is answered as soon as it is known to be committed, by whoever knows it first.
+
+    `bound` is set by the acknowledgement. `is_unnamed`: the feed lost its history, and may never name the timestamp. `decided` is
+    set when it was answered, or failed.
+    """
 
     request: MutationRequest
     result: Result
     reply: Callable[[MutationRequest, Answer], None]
     ts: Timestamp | None = None
-    seen: asyncio.Event = field(default_factory=asyncio.Event)
+    bound: Timestamp | None = None
+    is_unnamed: bool = False
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self, ts: Timestamp) -> None:
         if self.ts is None:
             self.ts = ts
             self.reply(self.request, Answer(self.result, ts))
-            self.seen.set()
+            self.decided.set()
 
 
 class Sequencer:
@@ -106,6 +112,15 @@ class Sequencer:
         commit = self._on_their_way.get(batch)
         if commit is not None:
             commit.release(ts)
+
+    async def lost_history(self) -> None:
+        """The feed starts over and may have left out a commit that is on its way. Returns when that one is answered or failed,
+        so that nothing shows it before."""
+        for commit in list(self._on_their_way.values()):
+            commit.is_unnamed = True
+            if commit.bound is not None:
+                commit.release(commit.bound)
+            await commit.decided.wait()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -184,22 +199,23 @@ class Sequencer:
         batch = WriteBatch(BatchId(uuid.uuid4().hex), writes, _records(request, result), function.isolation)
         commit = self._on_their_way[batch.id] = _Commit(request, result, self._reply)
         try:
-            bound = await self._store.transact(batch, at, request.deadline)
-            await self._name(commit, bound)
+            commit.bound = await self._store.transact(batch, at, request.deadline)
+            await self._name(commit, commit.bound)
         except OutcomeUnknown:
             self._metrics.unknown_outcomes.inc()
             if commit.ts is None:
                 raise
         finally:
             del self._on_their_way[batch.id]
+            commit.decided.set()
         if commit.ts is not None:
             self._last_commit = commit.ts
 
     async def _name(self, commit: _Commit, bound: Timestamp) -> None:
         """Wait until the feed has named the commit's timestamp; if it is away, take the bound."""
         try:
-            async with asyncio.timeout(_FEED_GRACE_S):
-                await commit.seen.wait()
+            async with asyncio.timeout(0 if commit.is_unnamed else _FEED_GRACE_S):
+                await commit.decided.wait()
         except TimeoutError:
             commit.release(bound)
 

@@ -47,6 +47,12 @@ class Screen:
         self.connection: Connection | None = None
         self.reads = True
         self.last_close: Close | None = None
+        self.callers: list[Caller] = []
+        self.on_transition: Callable[[Screen], None] = lambda screen: None
+
+    @property
+    def caller(self) -> Caller:
+        return self.callers[-1]
 
     def connect(self) -> None:
         settings = self.hub.engine.settings
@@ -55,6 +61,7 @@ class Screen:
         )
         session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
         self.connection = Connection(self.hub.engine, session, outbox, self._first_caller)
+        self.callers = [self._first_caller]
         self.client.connect()
         self.pump()
 
@@ -72,7 +79,10 @@ class Screen:
         for frame in self.client.take():
             self._deliver(frame)
         while self.reads and (frame_out := self.connection.outbox.next()) is not None:
+            so_far = len(self.client.transitions)
             self.client.receive(frame_out)
+            if len(self.client.transitions) > so_far:
+                self.on_transition(self)
             self.connection.written()
         if self.connection.close is not None:
             self.last_close = self.connection.close
@@ -86,7 +96,8 @@ class Screen:
             self.connection.malformed(error)
             return
         if verify is not None:
-            self.connection.authenticated(caller_of(verify.message.value))
+            self.callers.append(caller_of(verify.message.value))
+            self.connection.authenticated(self.callers[-1])
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Pump until it holds."""
