@@ -30,6 +30,8 @@ DriverName = Literal["pymongo", "motor"]
 Document: TypeAlias = dict[str, Any]
 WriteRequest: TypeAlias = "pymongo.UpdateOne | pymongo.ReplaceOne[Document] | pymongo.DeleteOne"
 
+GOODBYE_S = 1.0
+
 STORED = CodecOptions[Document](
     document_class=dict, tz_aware=True, tzinfo=dt.UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
@@ -161,9 +163,12 @@ class Link:
         return any(server.is_writable for server in description.server_descriptions().values())
 
     async def close(self) -> None:
-        closing = self._client.close()
-        if inspect.isawaitable(closing):
-            await closing
+        """Says goodbye to the server if that is there; not for long."""
+        with time_limit(GOODBYE_S):
+            if self._motor:
+                await asyncio.to_thread(self._client.close)  # Motor's blocks
+            else:
+                await self._client.close()
 
 
 def connect(url: str, database: str, driver: DriverName, options: LinkOptions) -> Link:

@@ -20,12 +20,16 @@ _RESUMABLE = {6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600,
 
 def of_read(exc: Exception) -> HubError:
     """A read at a timestamp failed: too old, or try later."""
-    if isinstance(exc, OperationFailure) and (exc.code in _TOO_OLD or _NO_SUCH_INDEX in str(exc)):
-        # An index made after the timestamp is not there for a read at it.
+    if isinstance(exc, OperationFailure) and exc.code in _TOO_OLD:
         return SnapshotTooOld("the database cannot read at this timestamp any more; take a newer one")
     if isinstance(exc, PyMongoError) and not isinstance(exc, InvalidDocument):
         return Unavailable(f"the database cannot be read: {brief(exc)}")
     return BadRequest(f"the database cannot look for such a value: {exc}")
+
+
+def is_missing_index(exc: Exception) -> bool:
+    """There is no such index, or none yet at the read's timestamp."""
+    return isinstance(exc, OperationFailure) and _NO_SUCH_INDEX in str(exc)
 
 
 def of_write(exc: Exception) -> HubError:

@@ -12,15 +12,20 @@ from typing import TypeVar, cast
 from pymongo.read_concern import ReadConcern
 
 from hub.core.ranges import IndexKey, IndexRange
+from hub.errors import SnapshotTooOld, Unavailable
 from hub.mongo import faults
 from hub.mongo.bounds import edges
 from hub.mongo.driver import At, Link, time_limit
 from hub.mongo.names import CLOCKS, REQUESTS, index_name, partial_filter
 from hub.store import RequestRecord
-from hub.timestamps import Timestamp
+from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
 
 T = TypeVar("T")
+
+
+class _MissingIndex(Exception):
+    """The server does not know the index at the read's timestamp."""
 
 
 class Reads:
@@ -29,6 +34,8 @@ class Reads:
     def __init__(self, link: Link, index_names: Mapping[IndexKey, str], timeout_s: float) -> None:
         self._link = link
         self._index_names = index_names
+        self.indexed_from: Timestamp = ZERO
+        """Reads from here on can use every index that was prepared."""
         self._timeout_s = timeout_s
 
     async def range(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
@@ -37,19 +44,23 @@ class Reads:
         span = edges(wanted)
         if span is None or wanted.limit == 0 or (index.partial and None in wanted.prefix):
             return []
-        lower, upper = span
-        return await self._bounded(
-            self._link.find(
-                index.table,
-                partial_filter(index),
-                concern=At(at),
-                hint=self._index_names.get(index) or index_name(index),
-                lower=lower,
-                upper=upper,
-                sort=[(name, -1) for name in index.fields] if wanted.descending else [],
-                limit=wanted.limit,
-            )
+        name = self._index_names.get(index) or index_name(index)
+        reading = self._link.find(
+            index.table,
+            partial_filter(index),
+            concern=At(at),
+            hint=name,
+            lower=span[0],
+            upper=span[1],
+            sort=[(field, -1) for field in index.fields] if wanted.descending else [],
+            limit=wanted.limit,
         )
+        try:
+            return await self._bounded(reading)
+        except _MissingIndex as exc:
+            if at < self.indexed_from:
+                raise SnapshotTooOld(f"index {name} of {index.table} was made after this timestamp; take a newer one") from exc
+            raise Unavailable(f"index {name} of {index.table} is not there (any more); start the hub again to make it") from exc
 
     async def rows(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         """Rows by id; missing ones are left out."""
@@ -73,6 +84,8 @@ class Reads:
             with time_limit(self._timeout_s):
                 return await reading
         except faults.DRIVER_ERRORS as exc:
+            if faults.is_missing_index(exc):
+                raise _MissingIndex from exc
             raise faults.of_read(exc) from exc
 
 

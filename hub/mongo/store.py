@@ -6,6 +6,7 @@ It owns three clients, so that none waits behind another: one for reads and prep
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -58,8 +59,7 @@ class _Parts:
     async def close(self) -> None:
         self.feed.close()
         await self.session.end_session()
-        for link in self.links:
-            await link.close()
+        await asyncio.gather(*(link.close() for link in self.links))
 
 
 class MongoStore:
@@ -126,13 +126,17 @@ class MongoStore:
     async def prepare(self, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> list[str]:
         prepared = await self._prepare(tables, drop_unused=drop_unused)
         await self._passed(prepared.changed_at)
-        self.index_names.update(prepared.index_names)
+        self._use(prepared)
         return prepared.notes
 
     async def _prepare(self, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> Prepared:
         prepared = await prepare_tables(self._parts.read_link, tables, drop_unused=drop_unused)
         self._declared = tuple(tables)
         return prepared
+
+    def _use(self, prepared: Prepared) -> None:
+        self.index_names.update(prepared.index_names)
+        self._parts.reads.indexed_from = max(self._parts.reads.indexed_from, prepared.changed_at)
 
     async def _passed(self, ts: Timestamp) -> None:
         """A running feed has gone past the change, so that reads at its position can use what was made.
@@ -154,7 +158,7 @@ class MongoStore:
             await prepare_own(self._parts.read_link)
         except PyMongoError as exc:
             raise Unavailable(f"collections cannot be made again: {faults.brief(exc)}") from exc
-        await self._prepare(self._declared, drop_unused=False)
+        self._use(await self._prepare(self._declared, drop_unused=False))
 
     def follow(self) -> AsyncIterator[FeedBatch]:
         return self._parts.feed.follow()

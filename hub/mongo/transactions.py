@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 ABORT_TIMEOUT_S = 0.5
 """An abort that does not arrive is made good by the next transaction of the session, which ends the one before."""
+COMMIT_ATTEMPT_S = 1.0
+"""Then it is asked again; in between the feed may have brought the proof."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.02, 0.5
 
 
@@ -157,7 +159,7 @@ class Transactions:
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
-                with time_limit(deadline - self._clock.monotonic()):
+                with time_limit(min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)):
                     await self._session.commit_transaction()
                 self._in_doubt = None
                 assert self._session.operation_time is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
@@ -27,8 +27,8 @@ async def make_store(database_name: str) -> AsyncIterator[MakeStore]:
     """Opens a store on the server of the URL, with `messages` prepared; all are closed when the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def make(url: str, *, hub_id: str = "hub-a", driver: DriverName = "pymongo", open_s: float = 5.0) -> MongoStore:
-            store = MongoStore(url, database_name, hub_id=hub_id, driver=driver, timeouts=Timeouts(open_s=open_s, read_s=5.0))
+        async def make(url: str, *, hub_id: str = "hub-a", driver: DriverName = "pymongo", read_s: float = 5.0) -> MongoStore:
+            store = MongoStore(url, database_name, hub_id=hub_id, driver=driver, timeouts=Timeouts(read_s=read_s))
             await store.open()
             stack.push_async_callback(store.close)
             await store.prepare([MESSAGES], drop_unused=False)
@@ -62,7 +62,7 @@ class Line:
         self._answers: dict[bytes, int] = {}
         self._requests: dict[bytes, int] = {}
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.url = f"mongodb://{quote(path, safe='')}/?directConnection=true"
 
     async def open(self) -> None:
@@ -71,6 +71,7 @@ class Line:
     async def close(self) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0.05)  # what was accepted a moment ago becomes a task
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -86,13 +87,21 @@ class Line:
         self._requests.clear()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, onward = await asyncio.open_unix_connection(self._target)
-        is_deaf = asyncio.Event()
-        there = asyncio.create_task(self._requests_of(reader, onward, is_deaf))
-        back = asyncio.create_task(_answers(upstream, writer, is_deaf))
-        both = asyncio.create_task(_until_one_ends(there, back, [writer, onward]))
-        self._tasks.add(both)
-        both.add_done_callback(self._tasks.discard)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        onward: asyncio.StreamWriter | None = None
+        try:
+            upstream, onward = await asyncio.open_unix_connection(self._target)
+            is_deaf = asyncio.Event()
+            await _until_one_ends(self._requests_of(reader, onward, is_deaf), _answers(upstream, writer, is_deaf))
+        except (OSError, asyncio.CancelledError):
+            pass  # either end is gone, or the test is over
+        finally:
+            for one in (writer, onward):
+                if one is not None:
+                    one.close()
 
     async def _requests_of(self, reader: asyncio.StreamReader, onward: asyncio.StreamWriter, is_deaf: asyncio.Event) -> None:
         while data := await reader.read(1 << 20):
@@ -112,15 +121,14 @@ async def _answers(upstream: asyncio.StreamReader, writer: asyncio.StreamWriter,
         await writer.drain()
 
 
-async def _until_one_ends(there: asyncio.Task[None], back: asyncio.Task[None], writers: list[asyncio.StreamWriter]) -> None:
+async def _until_one_ends(*directions: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.create_task(direction) for direction in directions]
     try:
-        await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        there.cancel()
-        back.cancel()
-        await asyncio.gather(there, back, return_exceptions=True)
-        for writer in writers:
-            writer.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _counts(wanted: dict[bytes, int], data: bytes) -> bool:
@@ -136,7 +144,7 @@ def _counts(wanted: dict[bytes, int], data: bytes) -> bool:
 @pytest.fixture
 async def line(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Line]:
     target = unquote(mongo_url.removeprefix("mongodb://").partition("/")[0])
-    line = Line(target, str(tmp_path_factory.mktemp("line") / "s"))
+    line = Line(target, str(tmp_path_factory.mktemp("line") / "l.sock"))
     await line.open()
     yield line
     await line.close()

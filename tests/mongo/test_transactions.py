@@ -1,0 +1,265 @@
+"""Transactions when answers get lost, servers die, calls are cancelled, and rows do not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from hub.core.commits import BatchId
+from hub.core.ranges import IndexRange
+from hub.errors import Conflict, DeadlineExceeded, HubError, InvalidRow, LimitExceeded, OutcomeUnknown, Unavailable
+from hub.mongo.driver import DriverName
+from hub.mongo.embedded import EmbeddedMongod
+from hub.mongo.store import MongoStore
+from hub.store import CLOCK, Write
+from hub.timestamps import Timestamp
+from tests.builders import BY_CHAT, a_batch, a_record, a_row, delete, insert, update
+from tests.contract.databases import Feed
+from tests.mongo.conftest import Client, Line, MakeStore
+
+pytestmark = pytest.mark.real
+
+DRIVERS: tuple[DriverName, ...] = ("pymongo", "motor")
+
+
+async def commit(store: MongoStore, at: Timestamp, *writes: Write, name: str = "batch", within_s: float = 10) -> Timestamp:
+    return await store.transact(a_batch(name, *writes), at, time.monotonic() + within_s)
+
+
+async def followed(store: MongoStore) -> Feed:
+    feed = Feed(store)
+    await feed.next()
+    return feed
+
+
+async def open_transactions(client: Client, database: str) -> list[dict[str, Any]]:
+    """The sessions that sequencers of this database have a transaction in."""
+    async with await client.admin.aggregate(
+        [
+            {"$currentOp": {"allUsers": False, "idleSessions": True}},
+            {"$match": {"appName": f"hub sequencer {database}", "transaction": {"$exists": True}}},
+        ]
+    ) as found:
+        return [{"id": one["lsid"]["id"]} async for one in found]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("how", ["lose_answers_to", "lose"])
+async def test_a_commit_whose_answer_is_lost_happens_once(line: Line, make_store: MakeStore, driver: DriverName, how: str) -> None:
+    store = await make_store(line.url, driver=driver)
+    feed = await followed(store)
+    before = feed.position
+    getattr(line, how)("commitTransaction", 2)
+    bound = await commit(store, before, insert(a_row(chatId="a")), name="mine")
+    await feed.until(bound)
+    assert [one.batch for one in feed.after(before)] == ["mine"]
+    assert (await store.clocks())[CLOCK] == 1
+    await feed.close()
+
+
+@pytest.mark.parametrize("command", ["update", "insert"])
+async def test_a_connection_lost_before_the_commit_is_tried_again_within_the_deadline(
+    line: Line, make_store: MakeStore, command: str
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose_answers_to(command)
+    bound = await commit(store, feed.position, insert(a_row(chatId="a")), name="mine")
+    await feed.until(bound)
+    assert [one.batch for one in feed.commits] == ["mine"]
+    assert (await store.clocks())[CLOCK] == 1
+    await feed.close()
+
+
+async def test_past_the_deadline_the_outcome_is_unknown_and_the_next_call_finds_out_first(
+    line: Line, make_store: MakeStore
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    before = feed.position
+    line.lose("commitTransaction", 10_000)
+    with pytest.raises(OutcomeUnknown):
+        await commit(store, before, insert(a_row("m1", chatId="a")), name="in doubt", within_s=1)
+    with pytest.raises(Unavailable):
+        await commit(store, before, insert(a_row("m2", chatId="a")), name="too soon", within_s=1)
+    line.restore()
+    with pytest.raises(Conflict):  # the one before did happen, and moved the clock
+        await commit(store, before, insert(a_row("m2", chatId="a")), name="second")
+    while not feed.commits:
+        await feed.next()
+    await feed.until(await commit(store, feed.position, insert(a_row("m2", chatId="a")), name="third"))
+    assert [one.batch for one in feed.commits] == ["in doubt", "third"]
+    await feed.close()
+
+
+async def test_the_feed_is_proof_of_a_commit_that_nobody_acknowledges(line: Line, make_store: MakeStore) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose_answers_to("commitTransaction", 10_000)
+    call = asyncio.create_task(commit(store, feed.position, insert(a_row(chatId="a")), name="mine"))
+    while not feed.commits:
+        await feed.next()
+    async with asyncio.timeout(5):
+        assert await call >= feed.commits[0].ts
+    assert feed.commits[0].batch == "mine"
+    await feed.close()
+
+
+async def test_a_lost_commit_that_never_happened_is_a_conflict(
+    line: Line, make_store: MakeStore, client: Client, database_name: str
+) -> None:
+    """The server ended the transaction while the answer to its commit was awaited."""
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose("commitTransaction", 3)
+    call = asyncio.create_task(commit(store, feed.position, insert(a_row(chatId="a")), name="mine"))
+    while not (sessions := await open_transactions(client, database_name)):
+        pass
+    await client.admin.command({"killSessions": sessions})
+    with pytest.raises(Conflict):
+        await call
+    bound = await commit(store, feed.position, insert(a_row(chatId="a")), name="again")
+    await feed.until(bound)
+    assert [one.batch for one in feed.commits] == ["again"]
+    await feed.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_cancelled_call_leaves_no_transaction_open(
+    make_store: MakeStore, mongo_url: str, client: Client, database_name: str, driver: DriverName
+) -> None:
+    store = await make_store(mongo_url, driver=driver)
+    feed = await followed(store)
+    for n in range(12):
+        at = feed.position
+        rows = [insert(a_row(f"m{n}-{k:03}", chatId="a", text="x" * 500)) for k in range(200)]
+        call = asyncio.create_task(commit(store, at, *rows, name=f"batch-{n}"))
+        for _ in range(n * 3):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.003 * n)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert await open_transactions(client, database_name) == []
+        await feed.until(await store.barrier(feed.position))
+        found = await store.read(IndexRange(BY_CHAT, ("a",)), feed.position)
+        assert sum(str(row["_id"]).startswith(f"m{n}-") for row in found) in (0, 200)
+    await feed.until(await commit(store, feed.position, insert(a_row("last")), name="last"))
+    assert feed.commits[-1].batch == "last"
+    await feed.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        pytest.param(a_row("big", text="x" * 17_000_000), LimitExceeded, id="a row of 17 MB"),
+        pytest.param(a_row("big", number=2**70), InvalidRow, id="a number of 70 bits"),
+        pytest.param(a_row("big", text="\ud83d"), InvalidRow, id="half an emoji"),
+        pytest.param(a_row("big", thing=object()), InvalidRow, id="an object"),  # type: ignore[arg-type]  # the point
+    ],
+)
+async def test_a_row_that_the_database_cannot_hold_is_refused_and_nothing_is_written(
+    store: MongoStore, client: Client, database_name: str, row: Any, error: type[HubError]
+) -> None:
+    feed = await followed(store)
+    with pytest.raises(error):
+        await commit(store, feed.position, insert(a_row("m1")), insert(row))
+    assert await open_transactions(client, database_name) == []
+    await feed.until(await commit(store, feed.position, insert(a_row("m2")), name="next"))
+    assert set(await store.get("messages", ["m1", "m2"], feed.position)) == {"m2"}
+    await feed.close()
+
+
+async def test_an_update_that_makes_a_row_too_large_is_refused(store: MongoStore, client: Client, database_name: str) -> None:
+    half = a_row("m1", text="x" * 9_000_000)
+    await client[database_name]["messages"].insert_one(half)
+    feed = await followed(store)
+    with pytest.raises(LimitExceeded):
+        await commit(store, feed.position, update(half, more="x" * 9_000_000))
+    await feed.close()
+
+
+async def test_a_unique_key_may_pass_from_one_row_to_another(store: MongoStore) -> None:
+    feed = await followed(store)
+    one = a_row("m1", chatId="a", clientMessageId="c1")
+    await feed.until(await commit(store, feed.position, insert(one), name="one"))
+    two = a_row("m2", chatId="a", clientMessageId="c1")
+    await feed.until(await commit(store, feed.position, insert(two), delete("m1"), name="two"))
+    three = a_row("m3", chatId="a", clientMessageId="c1")
+    freed = update(two, unset=("clientMessageId",))
+    await feed.until(await commit(store, feed.position, insert(three), freed, name="three"))
+    assert set(await store.get("messages", ["m1", "m2", "m3"], feed.position)) == {"m2", "m3"}
+    await feed.close()
+
+
+async def test_an_image_in_the_feed_is_what_a_read_gives(store: MongoStore) -> None:
+    """Microseconds are cut; a large number is an Int64."""
+    feed = await followed(store)
+    row = a_row("m1", chatId="a")
+    await feed.until(await commit(store, feed.position, insert(row), name="one"))
+    moment = dt.datetime(2026, 1, 1, 0, 0, 0, 123_456, tzinfo=dt.UTC)
+    await feed.until(await commit(store, feed.position, update(row, moment=moment, large=2**60), name="two"))
+    (change,) = feed.commits[-1].changes
+    found = (await store.get("messages", ["m1"], feed.position))["m1"]
+    assert change.after == found  # type: ignore[union-attr]  # a RowChange
+    assert type(change.after["large"]) is type(found["large"])  # type: ignore[union-attr]  # as above
+    await feed.close()
+
+
+async def test_a_database_that_hangs_costs_a_call_its_deadline_and_no_more(
+    own_mongod: EmbeddedMongod, make_store: MakeStore
+) -> None:
+    store = await make_store(own_mongod.url, read_s=1.0)
+    feed = await followed(store)
+    at = feed.position
+    assert own_mongod.pid is not None
+    os.kill(own_mongod.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            await commit(store, at, insert(a_row("m1")), name="hangs", within_s=1)
+        assert time.monotonic() - started < 2.5
+        with pytest.raises(Unavailable):
+            await store.read(IndexRange(BY_CHAT), at)
+        async with asyncio.timeout(5):
+            while store.health().feed_is_live:  # noqa: ASYNC110  # it is a matter of time
+                await asyncio.sleep(0.05)
+    finally:
+        os.kill(own_mongod.pid, signal.SIGCONT)
+    bound = await commit(store, at, insert(a_row("m2")), name="after")
+    await feed.until(bound)
+    assert [one.batch for one in feed.commits] == ["after"]
+    await feed.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice_when_the_server_is_killed(
+    own_mongod: EmbeddedMongod, make_store: MakeStore, driver: DriverName
+) -> None:
+    store = await make_store(own_mongod.url, driver=driver)
+    feed = await followed(store)
+    acknowledged: list[str] = []
+    kill_at = {8, 20}
+    for n in range(32):
+        if n in kill_at:
+            assert own_mongod.pid is not None
+            asyncio.get_running_loop().call_later(0.002, os.kill, own_mongod.pid, signal.SIGKILL)
+        while True:
+            try:
+                batch = a_batch(f"batch-{n}", insert(a_row(f"m{n:02}", chatId="a")), records=(a_record(f"key-{n}"),))
+                bound = await store.transact(batch, feed.position, time.monotonic() + 20)
+                await feed.until(bound)
+                break
+            except Conflict:
+                await feed.next()
+        acknowledged.append(f"m{n:02}")
+    assert [row["_id"] for row in await store.read(IndexRange(BY_CHAT, ("a",)), feed.position)] == acknowledged
+    assert [one.batch for one in feed.commits] == [BatchId(f"batch-{n}") for n in range(32)]
+    assert (await store.clocks())[CLOCK] == 32
+    assert store.resyncs == 0
+    await feed.close()
