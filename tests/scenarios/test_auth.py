@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import websockets
 
 from hub.mongo.embedded import MongodBinary
 from tests.scenarios.conftest import Connect, Conversation, contents, converse, shows
@@ -81,6 +83,21 @@ async def test_a_token_that_expires_is_replaced_and_queries_go_on(connect: Conne
     await writer.mutation("messages:send", chat.message("after the expiry"))
 
     await client.value("list", shows("after the expiry"))
+
+
+async def test_the_hub_itself_ends_a_session_whose_token_expired(hub: HubProcess, chat: Conversation) -> None:
+    token = hub.token(chat.external_id, expires_s=1)
+    connect = {"type": "Connect", "sessionId": str(uuid.uuid4()), "connectionCount": 0, "lastCloseReason": "InitialConnect"}
+    authenticate = {"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token}
+
+    async with websockets.connect(f"ws://127.0.0.1:{hub.port}/api/1.48.0/sync") as socket:
+        for message in (connect, authenticate):
+            await socket.send(json.dumps(message))
+        frames = [json.loads(frame) async for frame in socket]  # until it is closed
+
+    accepted, expired = (frame for frame in frames if frame["type"] != "Ping")
+    assert (accepted["type"], accepted["endVersion"]["identity"]) == ("Transition", 1)
+    assert (expired["type"], expired["baseVersion"], expired["authUpdateAttempted"]) == ("AuthError", 1, False)
 
 
 async def test_a_bad_token_is_refused_until_the_client_gives_up(connect: Connect) -> None:

@@ -104,10 +104,8 @@ async def test_a_syntax_error_is_shown_and_the_old_code_keeps_serving(node: str,
         said = len(hub.output)
 
         editor.write("queries/rooms.py", "from hub import query\n\n\nasync def greet(:\n")
-        eventually(lambda: "rooms.py" in hub.output[said:], NOTICED_S, "the mistake is shown")
+        eventually(lambda: "queries/rooms.py:4:" in hub.output[said:], NOTICED_S, "the mistake is shown")
 
-        shown = hub.output[said:]
-        assert "4" in shown
         assert hub.query("rooms:greet", {"name": "cellar"}) == "Hi, nobody"
         editor.greet("Fixed")
         await client.value("greeting", lambda text: text == "Fixed, nobody")
