@@ -60,7 +60,7 @@ class Connection:
         self._engine = engine
         self._session = session
         self._subscriptions: dict[QueryId, Subscription] = {}
-        self._holds: set[str] = set()
+        self._is_held = False
         self._unanswered = 0
         self._has_query_set = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -133,11 +133,10 @@ class Connection:
                 case RunMutation():
                     self._submit(effect)
                 case CatchUp(ts):
-                    self._holds.add("catch up")
                     self._catching_up = asyncio.create_task(self._catch_up(ts), name="catch up")
                 case HoldForRepeats():
-                    self._holds.add("repeats")
-                    self._timer("repeats", self._engine.settings.repeat_hold_s, partial(self._release, "repeats"))
+                    self._is_held = True
+                    self._timer("repeats", self._engine.settings.repeat_hold_s, self._release)
                 case Verify():
                     verify = effect
                 case Close():
@@ -198,7 +197,7 @@ class Connection:
 
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due."""
-        if self._holds or self._session.is_closed or not self.outbox.can_advance:
+        if self._is_held or self._session.is_closed or not self.outbox.can_advance:
             return
         head = self._engine.head
         if self._session.least_ts > head:
@@ -218,23 +217,22 @@ class Connection:
         return evaluation.result
 
     async def _catch_up(self, ts: Timestamp) -> None:
+        """The session itself waits for the timestamp; this ends it if the hub does not get there."""
         try:
             await self._engine.catch_up(ts)
         except HubError as error:
             self.end(closing(1011, "InternalServerError", error.message))
-        else:
-            self._release("catch up")
 
     def _wait_for_quiet(self) -> None:
-        if "repeats" in self._holds and self._has_query_set and not self._unanswered:
+        if self._is_held and self._has_query_set and not self._unanswered:
             self._timer("quiet", _QUIET_S, self._is_quiet)
 
     def _is_quiet(self) -> None:
         if not self._unanswered:
-            self._release("repeats")
+            self._release()
 
-    def _release(self, hold: str) -> None:
-        self._holds.discard(hold)
+    def _release(self) -> None:
+        self._is_held = False
         self.refresh()
 
     def _timer(self, name: str, after_s: float, action: Callable[[], None]) -> None:

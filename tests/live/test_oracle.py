@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo import AsyncMongoClient
 
 from hub.functions.identity import SERVICE, Caller
 from hub.functions.registry import Registry
@@ -166,7 +167,9 @@ class World:
     async def update_outside(self, note: int, room: str, rank: float) -> None:
         row = await self.row(note)
         if row is not None:
-            await self.database.outside(Update("notes", row["_id"], {"room": room, "rank": rank}, (), {**row, "room": room, "rank": rank}))
+            await self.database.outside(
+                Update("notes", row["_id"], {"room": room, "rank": rank}, (), {**row, "room": room, "rank": rank})
+            )
 
     def reconnect(self, screen: Screen, hub: LiveHub) -> None:
         """The socket breaks, with whatever was in it, and the client comes back, to either hub."""
@@ -239,9 +242,7 @@ class World:
         return time.monotonic() + 30
 
 
-async def fresh(
-    hub: LiveHub, path: str, args: dict[str, Any], shown: Any, caller: Caller, at: Timestamp | None = None
-) -> Result:
+async def fresh(hub: LiveHub, path: str, args: dict[str, Any], shown: Any, caller: Caller, at: Timestamp | None = None) -> Result:
     """What the query returns; a page up to the end that was fixed when it was first shown."""
     if path == "notes:page" and shown is not None:
         args = {**args, "paginationOpts": {**args["paginationOpts"], "endCursor": shown["continueCursor"]}}
@@ -307,8 +308,10 @@ def test_and_so_it_is_on_a_real_replica_set(
 ) -> None:
     async def run() -> None:
         async with AsyncExitStack() as stack:
-            database = OnMongo(stack, mongo_url, f"{database_name}-{next(_examples)}", "pymongo")
-            stack.push_async_callback(database.drop_all)
+            name = f"{database_name}-{next(_examples)}"
+            client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](mongo_url))
+            stack.push_async_callback(client.drop_database, name)
+            database = OnMongo(stack, mongo_url, name, "pymongo")
             hubs = [
                 await stack.enter_async_context(live_hub(await database.hub(name), registry, repeat_hold_s=0.01))
                 for name in ("hub-a", "hub-b")

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hub.core.commits import BatchId
 from hub.core.ranges import IndexRange
 from hub.errors import Conflict, DeadlineExceeded, NotCaughtUp, OutcomeUnknown, Unavailable
 from hub.functions.identity import SERVICE
 from hub.functions.registry import Registry
 from hub.protocol.messages import Success
-from hub.store import Insert
+from hub.store import CLOCK, Insert
 from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
@@ -108,6 +109,29 @@ async def test_a_commit_during_a_re_run_makes_it_run_again(hub: LiveHub, store: 
     store.reads.release()
 
     await screen.until(lambda: screen.value(query) == 2)
+
+
+async def test_a_resync_shows_a_commit_that_is_on_its_way_only_after_its_answer(hub: LiveHub, store: MemoryStore) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.feed.hold()
+    store.database.elsewhere()
+    await store.feed.reached()
+    store.acknowledgements.hold()
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="on its way")
+    screen.pump()
+    await store.acknowledgements.reached()
+
+    store.lose_history()
+    store.feed.release()
+    for _ in range(100):
+        await asyncio.sleep(0)
+        screen.pump()
+    assert screen.texts(query) == []
+
+    store.acknowledgements.release()
+    await screen.until(lambda: call.is_settled)
+    assert screen.texts(query) == ["on its way"]
 
 
 class SlowRoom(MemoryStore):
@@ -278,7 +302,7 @@ async def test_a_mutation_that_lost_to_another_writer_runs_again(hub: LiveHub, s
     store.commits.hold()
     running = asyncio.create_task(hub.mutate("notes:addIfEmpty", room="a"))
     await store.commits.reached()
-    memory.commit([a_note("n1")], [], memory.now, clock="serializable", origin=object(), batch=None)
+    memory.commit([a_note("n1")], [], memory.now, clock=CLOCK, origin=object(), batch=BatchId("another hub's"))
 
     store.commits.release()
 
@@ -291,9 +315,7 @@ async def test_a_mutation_gives_up_at_its_deadline_and_says_that_nothing_was_wri
         store.fail_next_transact(Conflict("always somebody else"))
 
     with pytest.raises(DeadlineExceeded, match="nothing of it was written"):
-        await hub.engine.mutate(
-            "notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.2)
-        )
+        await hub.engine.mutate("notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.2))
 
 
 async def test_a_mutation_waits_for_a_database_that_comes_back(hub: LiveHub, store: MemoryStore) -> None:
@@ -318,9 +340,7 @@ async def test_a_client_that_does_not_read_gets_the_newest_state_later_and_not_e
     assert len(slow.client.transitions) - so_far <= 4, "two that waited, and what came when it read again"
 
 
-async def test_rounds_that_fall_behind_run_everything_again_instead_of_growing(
-    memory: MemoryDatabase, registry: Registry
-) -> None:
+async def test_rounds_that_fall_behind_run_everything_again_instead_of_growing(memory: MemoryDatabase, registry: Registry) -> None:
     store = MemoryStore(memory)
     async with live_hub(store, registry, feed_backlog_max_commits=100) as hub:
         screen = hub.screen()

@@ -1,7 +1,8 @@
 """Writes of every shape, and mutations that write nothing, raise, or depend on what they read."""
 
-from hub import ApplicationError, Id, MutationContext, mutation
 from schema.notes import Note, notes_by_name, notes_by_room
+
+from hub import ApplicationError, Id, MutationContext, mutation
 
 
 @mutation

@@ -1,7 +1,8 @@
 """Reads of every shape: a limited range, a bounded one, by id, pages, and some that look at who asks."""
 
-from hub import ApplicationError, Id, Page, PageOptions, QueryContext, query
 from schema.notes import Note, notes_by_room
+
+from hub import ApplicationError, Id, Page, PageOptions, QueryContext, query
 
 
 @query
