@@ -193,7 +193,9 @@ async def test_a_unique_key_may_pass_from_one_row_to_another(store: MongoStore) 
     three = a_row("m3", chatId="a", clientMessageId="c1")
     freed = update(two, unset=("clientMessageId",))
     await feed.until(await commit(store, feed.position, insert(three), freed, name="three"))
-    assert set(await store.get("messages", ["m1", "m2", "m3"], feed.position)) == {"m2", "m3"}
+    taken = update(a_row("m2", chatId="a"), clientMessageId="c1")
+    await feed.until(await commit(store, feed.position, taken, delete("m3"), name="four"))
+    assert set(await store.get("messages", ["m1", "m2", "m3"], feed.position)) == {"m2"}
     await feed.close()
 
 
