@@ -29,7 +29,7 @@ async def test_a_full_queue_refuses_by_a_name_that_clients_know() -> None:
     queue = MutationQueue(max_waiting=1)
     queue.put(a_request("a", "a1"))
 
-    with pytest.raises(TooManyConcurrentRequests, match="^TooManyConcurrentRequests"):
+    with pytest.raises(TooManyConcurrentRequests, match=r"^TooManyConcurrentRequests"):
         queue.put(a_request("b", "b1"))
 
 
