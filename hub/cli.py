@@ -127,11 +127,14 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def check(app_dir: App = None) -> None:
     """Report every mistake in the application, without starting it.
 
-    Loads schema/, queries/ and mutations/ as `hub dev` would, and names file and line of each mistake.
+    Loads schema/, queries/ and mutations/ as `hub dev` would, and names file and line of each mistake. Warns of tables that
+    serializable and snapshot mutations both seem to write.
     """
-    from hub.functions import loader
+    from hub.functions import hints, loader
 
     registry = loader.load(config.load(app_dir=app_dir).app_dir)
+    for hint in hints.hints(registry):
+        print(f"warning: {hint}")
     print(f"{_counted(registry.functions, 'function')}, {_counted(registry.tables, 'table')}: no mistakes found")
 
 

@@ -74,9 +74,7 @@ class Metrics:
         self.messages_received = Counter("hub_messages_received", "Messages of clients, by type.", ["type"], registry=registry)
         self.transitions = Counter("hub_transitions", "Transitions sent.", registry=registry)
         self.sent_bytes = Counter("hub_sent_bytes", "Bytes of messages sent to clients, before compression.", registry=registry)
-        self.queue_length = Gauge(
-            "hub_queue_length", "What waits: mutations.", ["queue"], registry=registry
-        )
+        self.queue_length = Gauge("hub_queue_length", "What waits: mutations.", ["queue"], registry=registry)
 
         # edges
         self.http_requests = Counter("hub_http_requests", "HTTP calls answered.", ["route", "status"], registry=registry)

@@ -118,6 +118,22 @@ def test_check_reports_every_mistake_at_once_with_its_place(tmp_path: Path) -> N
     assert any("mutations/other.py:1" in line for line in lines)
 
 
+def test_check_warns_of_tables_that_both_kinds_of_mutations_write(tmp_path: Path) -> None:
+    starter.write(tmp_path)
+    (tmp_path / "mutations" / "fast.py").write_text(
+        "from hub import MutationContext, mutation\n"
+        "from schema.notes import Note\n\n\n"
+        '@mutation(isolation="snapshot")\n'
+        "async def add(ctx: MutationContext, text: str) -> None:\n"
+        "    await ctx.db.insert(Note(room="a", text=text))\n"
+    )
+
+    checked = hub("check", "--app", ".", cwd=tmp_path)
+
+    assert checked.returncode == 0
+    assert "warning: notes is written by snapshot mutations (fast:add) and serializable ones (notes:add)" in checked.stdout
+
+
 async def test_health_is_an_exit_status_for_containers(tmp_path: Path) -> None:
     async def well(request: Request) -> Response:
         return PlainTextResponse("well")
