@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,6 +55,7 @@ class Terminal:
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
+            check=False,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}\n{self.hub.output}"
         return "".join(f"{line}\n" for line in done.stdout.splitlines() if line)
@@ -70,23 +72,23 @@ def reader(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def terminal_for(
-    mongod_binary: MongodBinary, reader: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Path | None], Terminal]]:
-    """A terminal beside a hub with the application of a page, or with the repository's own; one hub for each."""
-    with ExitStack() as hubs:
-        terminals: dict[Path | None, Terminal] = {}
+@pytest.fixture(scope="module")
+def chat_terminal(mongod_binary: MongodBinary, reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """Beside a hub with the repository's own application."""
+    with HubProcess(tmp_path_factory.mktemp("hub"), options=("--no-reload",)) as hub:
+        yield Terminal(reader, hub)
 
-        def terminal(page: Path | None) -> Terminal:
-            if page not in terminals:
-                folder = tmp_path_factory.mktemp("hub")
-                app = REPOSITORY if page is None else folder / "app"
-                if page is not None:
-                    application(page, app)
-                    callers(page, reader)
-                hub = hubs.enter_context(HubProcess(folder, app=app, options=("--no-reload",)))
-                terminals[page] = Terminal(reader, hub)
-            return terminals[page]
+
+@pytest.fixture
+def page_terminal(mongod_binary: MongodBinary, reader: Path, tmp_path: Path) -> Iterator[Callable[[Path], Terminal]]:
+    """Beside a hub with the application of a page; one for a test."""
+    with ExitStack() as hubs:
+
+        @cache
+        def terminal(page: Path) -> Terminal:
+            application(page, tmp_path / "app")
+            callers(page, reader)
+            hub = HubProcess(tmp_path / "hub", app=tmp_path / "app", options=("--no-reload",))
+            return Terminal(reader, hubs.enter_context(hub))
 
         yield terminal

@@ -65,7 +65,7 @@ def blocks(page: Path) -> list[Block]:
             opened = None
         elif opened is not None:
             body.append(line)
-    assert opened is None, f"{page}: the block of line {opened[0] if opened else 0} does not end"
+    assert opened is None, f"{page}: the last block does not end"
     return found
 
 

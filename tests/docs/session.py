@@ -1,7 +1,8 @@
 """The terminal session of docs/session.md, played for real against a hub.
 
-`play` types what the page says to type. `python -m tests.docs.session <address> <data folder> <hub's output> <folder>` plays it
-against a hub that runs, and prints the blocks of the page; the folder is one in which `npm install convex` was typed.
+`play` types what the page says to type. To write the page's blocks anew, start `make dev >output.txt 2>&1` in a fresh clone, then
+`python -m tests.docs.session http://127.0.0.1:8000 output.txt folder`, where the folder is one in which `npm install convex` was
+typed and the examples lie.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.docs.pages import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "session.md"
 WAIT_S = 20.0
 USER = "ada"
 
-READY_LOOP = "for i in $(seq 25); do curl -s -w ' %{http_code}\\n' ADDRESS/ready; sleep 0.2; done"
+UNTIL_READY = "until curl -s --fail-with-body -w ' %{http_code}\\n' ADDRESS/ready; do sleep 0.2; done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Terminals:
             capture_output=True,
             text=True,
             timeout=WAIT_S,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         text = done.stdout if done.stdout.endswith("\n") else f"{done.stdout}\n"
@@ -101,7 +106,7 @@ def play(terminals: Terminals) -> dict[str, Played]:
         _wait(said, r"assistant: You said hello from curl\n")
         played["curl, a query"] = terminals.run(_call("query", "messages:list", **owned, limit=2))
         pid = re.findall(r"mongod started pid=(\d+)", terminals.output.read_text())[-1]
-        played["the database is killed"] = terminals.run(f"kill -9 {pid}; {READY_LOOP}")
+        played["the database is killed"] = terminals.run(f"kill -9 {pid}; sleep 0.5\n{UNTIL_READY}")
         played["ask after that"] = terminals.run(f"node docs/examples/ask.mjs {talk} 'still there?' | tail -n 2")
         played["the assistant"] = Played(terminals._shown(assistant), terminals._shown(said.read_text()))
     return played
@@ -136,6 +141,34 @@ def masked(text: str) -> list[str]:
     return list(dict.fromkeys(lines)) if "/ready" in text else lines
 
 
+def of_the_hub(output: str) -> dict[str, Played]:
+    """What the hub's own terminal shows, until it is ready and after its database was killed."""
+    start, ready, rest = re.split(r"^(hub is ready.*\n)", output, maxsplit=1, flags=re.MULTILINE)
+    rest = re.sub(r" said='.*'", " said='…'", rest)
+    after = [line for line in rest.splitlines() if "hub.mongo." in line]
+    return {"make dev": Played("make dev", start + ready), "what the hub says": Played("", "\n".join(after))}
+
+
+def write(page: Path, played: dict[str, Played]) -> None:
+    """Put what was played into the page's blocks of these names."""
+    text = page.read_text()
+    for name, block in played.items():
+        said = str(block) if block.command else block.output
+        pattern = rf"(?ms)^```console {re.escape(name)}\n.*?^```$"
+        before, found, after = _split(pattern, text)
+        assert found, f"{page} has no block named {name!r}"
+        text = f"{before}```console {name}\n{said.strip()}\n```{after}"
+    page.write_text(text)
+
+
+def _split(pattern: str, text: str) -> tuple[str, bool, str]:
+    found = re.search(pattern, text)
+    return (text[: found.start()], True, text[found.end() :]) if found else (text, False, "")
+
+
 if __name__ == "__main__":
-    for name, block in play(Terminals(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))).items():
-        print(f"--- {name}\n{block}")
+    address, output, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    played = play(Terminals(address, output, folder))
+    started = played["the assistant"]
+    played["the assistant starts"] = Played(started.command, started.output.partition("\n")[0])
+    write(PAGE, {**played, **of_the_hub(output.read_text())})

@@ -27,7 +27,13 @@ def tables() -> str:
     lines: list[str] = []
     for setting in describe():
         if setting.variable in FIRST_OF_GROUP:
-            lines += ["", f"### {FIRST_OF_GROUP[setting.variable]}", "", "| setting | default | bounds | meaning |", "|---|---|---|---|"]
+            lines += [
+                "",
+                f"### {FIRST_OF_GROUP[setting.variable]}",
+                "",
+                "| setting | default | bounds | meaning |",
+                "|---|---|---|---|",
+            ]
         lines.append(_row(setting))
     return "\n".join(lines) + "\n"
 

@@ -42,7 +42,8 @@ def test_applications_of_the_documents_are_typed(tmp_path: Path) -> None:
         application(page, tmp_path)
     options = ["--strict", "--config-file=", "--explicit-package-bases", f"--cache-dir={REPOSITORY / '.mypy_cache' / 'docs'}"]
     folders = [folder for folder in ("schema", "queries", "mutations") if (tmp_path / folder).exists()]
-    done = subprocess.run([sys.executable, "-m", "mypy", *options, *folders], cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-m", "mypy", *options, *folders]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -50,19 +51,22 @@ def test_applications_of_the_documents_are_typed(tmp_path: Path) -> None:
 def test_the_application_of_a_page_loads(page: Path, tmp_path: Path) -> None:
     application(page, tmp_path)
     hub = Path(sys.executable).with_name("hub")
-    done = subprocess.run([str(hub), "check", "--app", str(tmp_path)], capture_output=True, text=True)
+    done = subprocess.run([str(hub), "check", "--app", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "no mistakes found" in done.stdout
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
-def test_commands_of_a_page_print_what_it_shows(page: Path, terminal_for: Callable[[Path | None], Terminal]) -> None:
+def test_commands_of_a_page_print_what_it_shows(
+    page: Path, chat_terminal: Terminal, page_terminal: Callable[[Path], Terminal]
+) -> None:
     """In order, as a reader would type them."""
     said: tuple[Block, str] | None = None
     for block in blocks(page):
         if block.words[:1] == ("run",):
-            said = block, terminal_for(None if block.words[1] == "chat" else page).run(block.text)
+            terminal = chat_terminal if block.words[1] == "chat" else page_terminal(page)
+            said = block, terminal.run(block.text)
         elif block.words == ("output",):
             assert said is not None, f"{block}: output of nothing"
             assert matches(block.text, said[1]), f"{said[0]} printed\n{said[1]}\nand not what {block} shows\n{block.text}"
@@ -70,8 +74,7 @@ def test_commands_of_a_page_print_what_it_shows(page: Path, terminal_for: Callab
 
 
 @pytest.mark.real
-def test_the_ready_line_is_what_the_readme_shows(terminal_for: Callable[[Path | None], Terminal]) -> None:
-    terminal = terminal_for(None)
+def test_the_ready_line_is_what_the_readme_shows(chat_terminal: Terminal) -> None:
     (shown,) = [block for block in blocks(REPOSITORY / "README.md") if block.words == ("output", "of", "hub-dev")]
-    lines = [line for line in terminal.hub.output.splitlines() if line.startswith("hub is ready")]
-    assert matches(terminal.command(shown.text), lines[-1])
+    lines = [line for line in chat_terminal.hub.output.splitlines() if line.startswith("hub is ready")]
+    assert matches(chat_terminal.command(shown.text), lines[-1])
