@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,18 @@ from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, SCRIPTS, JsClient, js_client
 
 Connect = Callable[..., Awaitable[JsClient]]
+OUTPUT_SHOWN_CHARS = 6_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A scenario that fails shows what its hub said."""
+    report = yield
+    used: dict[str, Any] = getattr(item, "funcargs", {})
+    hubs = {id(part): part for part in used.values() if isinstance(part, HubProcess)}
+    if report.failed:
+        report.sections += [("Output of the hub", hub.output[-OUTPUT_SHOWN_CHARS:]) for hub in hubs.values()]
+    return report
 
 
 @pytest.fixture(scope="session")
