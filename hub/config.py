@@ -141,7 +141,7 @@ class Settings(BaseSettings):
 
     # --- one run of a function -------------------------------------------------------------------------------------
     function_run_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds one run may take with all its waiting for rows.")
-    function_cpu_s: Seconds = Field(1.0, gt=0, le=60, description="Seconds of CPU one run may use.")
+    function_cpu_s: Seconds = Field(2.0, gt=0, le=60, description="Seconds of CPU one run may use.")
     function_rows_read_max: int = Field(32_000, ge=1, le=1_000_000, description="Rows one run may read.")
     function_bytes_read_max: int = Field(16 * MIB, ge=KIB, le=256 * MIB, description="Bytes of rows one run may read.")
     function_ranges_read_max: int = Field(4_096, ge=1, le=100_000, description="Index ranges one run may read.")

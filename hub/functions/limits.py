@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 class Limits:
     """Per run. The defaults follow Convex's; sizes are those of BSON for rows, and about those of JSON for values."""
 
-    cpu_s: float = 1.0
+    cpu_s: float = 2.0
     """Processor time of the function's own code; waiting for rows does not count."""
     rows_read: int = 32_000
     bytes_read: int = 16 * MIB

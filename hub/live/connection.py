@@ -7,6 +7,7 @@ synchronous: an answer or a transition is in the outbox when the call returns, s
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import assert_never
@@ -39,14 +40,17 @@ from hub.protocol.messages import (
 )
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session, closing
-from hub.timestamps import Timestamp
+from hub.timestamps import ZERO, Timestamp
+
+log = logging.getLogger(__name__)
 
 _QUIET_S = 0.02
 """Its frames come in one go after Connect: when none came for this long, there are no more."""
 
 
 class Connection:
-    """`close` is set when the socket is to be closed, after what is in the outbox. `wake` is set when there is work for the writer.
+    """`close` is set when the socket is to be closed, after what is in the outbox. `wake` is set when there is work for the writer,
+    `has_room` when the reader may go on that found it `is_full`.
 
     The session is moved on (`refresh`) when something it shows changes, when it owes its client a transition and the head has
     come far enough, and when its outbox has room again; never while something holds its first transition back.
@@ -57,16 +61,23 @@ class Connection:
         self.caller = caller
         self.close: Close | None = None
         self.wake = asyncio.Event()
+        self.has_room = asyncio.Event()
         self._engine = engine
         self._session = session
         self._subscriptions: dict[QueryId, Subscription] = {}
         self._is_held = False
+        self._least_ts = ZERO
         self._unanswered = 0
         self._has_query_set = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
     # --- from the socket ---------------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """The next message has to wait in the socket: the client does not read, or has as many mutations waiting as it may."""
+        return self.outbox.is_full or self._unanswered >= self._engine.settings.session_mutations_max
 
     def receive(self, message: ClientMessage) -> Verify | None:
         """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
@@ -102,6 +113,7 @@ class Connection:
     def gone(self) -> None:
         """The socket is closed: nothing is watched for it any more. Its queued mutations still run; it may ask again."""
         self._session.gone()
+        self._engine.forget(self)
         for subscription in self._subscriptions.values():
             self._engine.live.unwatch(subscription)
         self._subscriptions.clear()
@@ -116,6 +128,7 @@ class Connection:
     def written(self) -> None:
         """The oldest frame of the outbox has left."""
         self.outbox.written(self._engine.clock.monotonic())
+        self.has_room.set()
         self.refresh()
 
     # --- effects -----------------------------------------------------------------------------------------------
@@ -155,6 +168,7 @@ class Connection:
     def _watch(self, query: AddQuery) -> None:
         subscription = Subscription(self, self.caller, query.path, query.args, query.journal)
         self._subscriptions[query.query_id] = subscription
+        self._least_ts = self._engine.position  # what this hub acknowledged before the client asked is seen by it
         self._engine.live.watch(subscription)
 
     def _submit(self, effect: RunMutation) -> None:
@@ -181,6 +195,7 @@ class Connection:
 
     def _answered(self, request_id: RequestId, answer: Answer) -> None:
         self._unanswered -= 1
+        self.has_room.set()
         if isinstance(answer.error, OutcomeUnknown):
             # The client comes back with the same request id; by then the record tells.
             self.end(closing(1011, "InternalServerError", "the outcome of a mutation is not known yet"))
@@ -196,15 +211,25 @@ class Connection:
     # --- moving on ---------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due."""
+        """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.
+
+        Called by what serves all sessions, so an error ends this one and goes no further.
+        """
+        try:
+            self._advance()
+        except Exception:
+            log.exception("a session could not be moved on")
+            self.end(closing(1011, "InternalServerError", "the hub failed"))
+
+    def _advance(self) -> None:
         if self._is_held or self._session.is_closed or not self.outbox.can_advance:
             return
-        head = self._engine.head
-        if self._session.least_ts > head:
+        head, least = self._engine.head, max(self._least_ts, self._session.least_ts)
+        if least > head:
             self._engine.refresh_at_next_head(self)
             return
         ts = newest_common_moment(head, [subscription.evaluations for subscription in self._subscriptions.values()])
-        if ts is None or ts < self._session.least_ts:
+        if ts is None or ts < least:
             return  # a query is being evaluated; when it is done, this is called again
         transition = self._session.advance(ts, {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted})
         if transition is not None:
@@ -222,6 +247,9 @@ class Connection:
             await self._engine.catch_up(ts)
         except HubError as error:
             self.end(closing(1011, "InternalServerError", error.message))
+        except Exception:
+            log.exception("a session could not catch up")
+            self.end(closing(1011, "InternalServerError", "the hub failed"))
 
     def _wait_for_quiet(self) -> None:
         if self._is_held and self._has_query_set and not self._unanswered:

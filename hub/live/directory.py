@@ -94,6 +94,8 @@ class LiveQueries:
     def fix_page(self, live: LiveQuery, journal: str) -> None:
         """Its page has an end now. A later subscriber without that end cuts a page of its own; one with it shares this."""
         live.journal = journal
+        for subscription in live.subscriptions:
+            subscription.journal = journal  # should it have to be watched again, its page must not be cut again
         if live.key.journal == journal:
             return
         if self._by_key.get(live.key) is live:

@@ -104,6 +104,10 @@ class Engine:
     def head(self) -> Timestamp:
         return self._rounds.head
 
+    @property
+    def position(self) -> Timestamp:
+        return self._position.ts
+
     # --- life --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -116,11 +120,10 @@ class Engine:
                 tasks.create_task(self._sequencer.run(), name="sequencer"),
             ]
             try:
-                await self._position.reach(Timestamp(1), self.clock.monotonic() + 30.0)
+                await self._rounds.started()
                 yield
             finally:
-                for task in working:
-                    task.cancel()
+                await _end(working)
 
     async def drain(self, deadline: float) -> None:
         """Finish the mutations that are queued; from now on the hub says that it is not ready."""
@@ -265,6 +268,9 @@ class Engine:
         """Call its `refresh` when the head has moved."""
         self._waiting_for_head[subscriber] = None
 
+    def forget(self, subscriber: Subscriber) -> None:
+        self._waiting_for_head.pop(subscriber, None)
+
     def _refresh_waiting(self) -> None:
         waiting, self._waiting_for_head = self._waiting_for_head, {}
         for subscriber in waiting:
@@ -290,6 +296,16 @@ class Engine:
     def functions_listing(self) -> list[tuple[str, str]]:
         """Names and kinds of what is not internal."""
         return sorted((function.name, function.kind) for function in self.registry.functions.values() if not function.internal)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: a cancellation can be lost in the driver (`asyncio.wait_for` of Python 3.11 swallows one that
+    comes when what it waits for is done)."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def function_limits(settings: Settings) -> Limits:

@@ -86,3 +86,11 @@ class MutationQueue:
         else:
             del self._by_source[source]
         return request
+
+    def drop(self, source: str) -> list[MutationRequest]:
+        """Take out everything that waits behind this source's last one."""
+        dropped = list(self._by_source.pop(source, ()))
+        if dropped:
+            self._turns.remove(source)
+            self._size -= len(dropped)
+        return dropped

@@ -30,14 +30,21 @@ class FeedPosition:
         self._order = itertools.count()
 
     def advance(self, batch: FeedBatch) -> None:
+        if batch.resync:
+            self.clocks = dict(batch.clocks)  # the database may be another one: its numbers count, not those of before
+        elif batch.position >= self.ts:
+            self.clocks.update(batch.clocks)
         self.ts = max(self.ts, batch.position)
-        for name, number in batch.clocks.items():
-            self.clocks[name] = max(number, self.clocks.get(name, 0))
         while self._waiting_for_ts and self._waiting_for_ts[0][0] <= self.ts:
             _resolve(heapq.heappop(self._waiting_for_ts)[2])
         for future, numbers in list(self._waiting_for_clocks.items()):
             if self.has_seen(numbers):
                 _resolve(future)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for it to move."""
+        return len(self._waiting_for_ts) + len(self._waiting_for_clocks)
 
     def has_seen(self, numbers: Mapping[str, int]) -> bool:
         return covers(self.clocks, numbers)
@@ -47,8 +54,15 @@ class FeedPosition:
         if self.ts >= ts:
             return
         future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting_for_ts, (ts, next(self._order), future))
-        await self._wait(future, deadline)
+        entry = (ts, next(self._order), future)
+        heapq.heappush(self._waiting_for_ts, entry)
+        try:
+            await self._wait(future, deadline)
+        except BaseException:
+            if entry in self._waiting_for_ts:
+                self._waiting_for_ts.remove(entry)
+                heapq.heapify(self._waiting_for_ts)
+            raise
 
     async def reach_clocks(self, numbers: Mapping[str, int], deadline: float) -> None:
         """Wait until every commit these numbers count was received. Raises NotCaughtUp."""

@@ -76,7 +76,7 @@ class LiveQuery:
     journal: str | None
     subscriptions: set[Subscription] = field(default_factory=set)
     evaluations: list[Evaluation] = field(default_factory=list)
-    is_running: bool = False
+    failed_runs: int = 0
 
     @property
     def is_stale(self) -> bool:

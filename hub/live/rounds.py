@@ -2,8 +2,8 @@
 
 Two tasks. `receive` follows the feed: it moves the position at once, and releases the answers of our own commits, so that an answer
 is always out before anything shows its commit. `run` works in rounds: it takes what was received, invalidates, and moves the head,
-in one step without an await; then it starts the evaluations. An evaluation that is slow delays the sessions that show it and
-nobody else.
+in one step without an await; then it starts the evaluations, in waves (`hub.live.waves`). An evaluation that is slow delays the
+sessions that show it and nobody else.
 
 Invariants: `head` is the position of a batch, and everything up to it is applied to the log, the invalidation index and the live
 queries. Between rounds it stands still. A live query's read set is in the index from the same step in which the commits since its
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -23,13 +23,14 @@ from hub.clock import Clock
 from hub.core.commits import BatchId, Commit, CommitLog, RowChange, TableReset
 from hub.core.invalidation import InvalidationIndex, ReaderId, touches
 from hub.core.readset import ReadSet
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable
 from hub.functions.execution import Run
 from hub.live.directory import LiveQueries
 from hub.live.position import FeedPosition
 from hub.live.query import LiveQuery
 from hub.live.results import encode_run
 from hub.live.runner import Runner
+from hub.live.waves import Waves
 from hub.metrics import Metrics
 from hub.protocol.messages import Failure
 from hub.store import FeedBatch, Store
@@ -69,7 +70,9 @@ class Rounds:
         self._waiting_commits = 0
         self._max_waiting_commits = max_waiting_commits
         self._slots = asyncio.Semaphore(max_concurrent_runs)
-        self._runs_at: Counter[Timestamp] = Counter()
+        self._waves: Waves[LiveQuery] = Waves()
+        self._wave_timer: asyncio.TimerHandle | None = None
+        self._has_head = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._live: LiveQueries | None = None
         self._on_commit: Callable[[BatchId, Timestamp], None] = lambda batch, ts: None
@@ -147,9 +150,15 @@ class Rounds:
             self.head = position
             self._heads.append(position)
             self._log.advance(position)
+        self._has_head.set()
         self._on_head()
         for live in stale:
-            self.evaluate(live)
+            self._waves.want(live)
+        self._start_waves()
+
+    async def started(self) -> None:
+        """Returns when there is a head."""
+        await self._has_head.wait()
 
     def _queries(self) -> LiveQueries:
         assert self._live is not None, "connect() comes first"
@@ -170,7 +179,7 @@ class Rounds:
         for table, ids in unknown.items():
             try:
                 images[table] = await self._store.get(table, list(ids), position)
-            except Unavailable as error:
+            except HubError as error:
                 log.warning("changed rows could not be read, the whole table counts as changed", extra={"reason": error.message})
         return [replace(commit, changes=tuple(with_image(change, images) for change in commit.changes)) for commit in commits]
 
@@ -202,57 +211,78 @@ class Rounds:
     # --- evaluations -------------------------------------------------------------------------------------------
 
     def evaluate(self, live: LiveQuery) -> None:
-        """Start an evaluation at the head, unless one is under way: what it missed is found when it ends."""
-        assert self._tasks is not None, "run() comes first"
-        if not live.is_running:
-            live.is_running = True
-            self._tasks.create_task(self._evaluate(live), name=f"evaluate {live.key.path}")
+        """Evaluate a new live query, at the head of the wave that is under way if there is one."""
+        at = self._waves.join(live, self._clock.monotonic())
+        if at is not None:
+            self._launch(live, at)
+        else:
+            self._waves.want(live)
+            self._start_waves()
 
     def forget(self, live: LiveQuery) -> None:
         self._index.forget(live.id)
+        self._waves.forget(live)
 
-    async def _evaluate(self, live: LiveQuery) -> None:
-        pause_s = _RETRY_S
+    def _start_waves(self) -> None:
+        now = self._clock.monotonic()
+        for live, at in self._waves.start(self.head, now):
+            self._launch(live, at)
+        if self._wave_timer is not None:
+            self._wave_timer.cancel()
+            self._wave_timer = None
+        due = self._waves.due()
+        if due is not None and due < float("inf"):
+            self._wave_timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._start_waves)
+
+    def _launch(self, live: LiveQuery, at: Timestamp) -> None:
+        assert self._tasks is not None, "run() comes first"
+        self._tasks.create_task(self._evaluate(live, at), name=f"evaluate {live.key.path}")
+
+    async def _evaluate(self, live: LiveQuery, at: Timestamp) -> None:
+        run: Run | None = None
         try:
-            while live.subscriptions and live.is_stale:
-                async with self._slots:
-                    at = self.head
-                    self._runs_at[at] += 1
-                    try:
-                        run = await self._run(live, at)
-                    finally:
-                        self._runs_at -= Counter([at])
-                if run is None:
-                    await self._clock.sleep(pause_s)
-                    pause_s = min(2 * pause_s, _MAX_RETRY_S)
-                elif run.reads.saw_identity and live.caller is None:
-                    self._metrics.discarded_runs.inc()
-                    self._queries().make_personal(live)
-                elif live.subscriptions:
-                    self._show(live, run, at)
+            async with self._slots:
+                run = await self._run(live, at)
         finally:
-            live.is_running = False
+            self._waves.done(live, self._clock.monotonic())
+        if run is None:
+            await self._pause(live)
+        elif run.reads.saw_identity and live.caller is None:
+            self._metrics.discarded_runs.inc()
+            self._queries().make_personal(live)
+        elif live.subscriptions:
+            self._show(live, run, at)
+        if not live.subscriptions:
+            self.forget(live)
+        elif live.is_stale:
+            self._waves.want(live)
+        self._start_waves()
 
     async def _run(self, live: LiveQuery, at: Timestamp) -> Run | None:
         """None when there is no result to believe: the run is repeated, and meanwhile nobody is shown an error."""
         function = self._queries().registry.functions.get(live.key.path)
-        if function is None:
-            return None  # it was taken out of the application a moment ago; its subscribers are told otherwise
+        if function is None or not live.subscriptions:
+            return None  # it was taken out of the application a moment ago, or nobody wants it any more
         self._metrics.reruns.inc()
         try:
             return await self._runner.run(function, live.args, caller=live.caller, journal=live.journal, at=at)
         except Unavailable as error:
             log.warning("live query waits for the database", extra={"query": live.key.path, "reason": error.message})
-        except Exception:
-            log.exception("live query failed inside the hub", extra={"query": live.key.path})
         return None
+
+    async def _pause(self, live: LiveQuery) -> None:
+        """Before a run is repeated that could not read the database; longer each time."""
+        live.failed_runs += 1
+        self._start_waves()
+        await self._clock.sleep(min(_RETRY_S * 2 ** min(live.failed_runs - 1, 10), _MAX_RETRY_S))
 
     def _show(self, live: LiveQuery, run: Run, at: Timestamp) -> None:
         """The evaluation is in: register what it read, replay what came since, hand it to the subscribers. No await."""
+        live.failed_runs = 0
         self._index.watch(live.id, run.reads)
         result = encode_run(run)
         is_new = live.evaluated(result, at, self._stale_since(run.reads, at))
-        live.forget_evaluations(self._runs_at.keys())
+        live.forget_evaluations(self._waves.heads_in_use)
         if run.journal is not None:
             self._queries().fix_page(live, run.journal)
         if not is_new:

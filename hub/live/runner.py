@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from hub.clock import Clock
 from hub.core.ranges import IndexRange
 from hub.core.readset import ReadSet
-from hub.errors import FunctionCrashed, LimitExceeded
+from hub.errors import FunctionCrashed, HubError, LimitExceeded, Unavailable
 from hub.functions.execution import Run, run
 from hub.functions.identity import Caller
 from hub.functions.ids import IdSource
@@ -30,31 +31,23 @@ T = TypeVar("T")
 
 
 class SnapshotReader:
-    """All reads of one run, at one timestamp, until one deadline (event loop time).
-
-    `given_up` is what was not read by then: it counts as read, so that a change of it makes the run be tried again.
-    """
+    """All reads of one run, at one timestamp, until one deadline (event loop time). `asked` is all of them, unlimited: what a run
+    depends on that failed before it could say so itself."""
 
     def __init__(self, store: Store, at: Timestamp, max_run_s: float) -> None:
-        self.given_up = ReadSet()
+        self.asked = ReadSet()
         self._store = store
         self._at = at
         self._max_run_s = max_run_s
         self._until = asyncio.get_running_loop().time() + max_run_s
 
     async def read(self, wanted: IndexRange) -> list[Row]:
-        try:
-            return await self._answer(self._store.read(wanted, self._at))
-        except LimitExceeded:
-            self.given_up.ranges.append(wanted.unlimited())
-            raise
+        self.asked.ranges.append(wanted.unlimited())
+        return await self._answer(self._store.read(wanted, self._at))
 
     async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
-        try:
-            return await self._answer(self._store.get(table, ids, self._at))
-        except LimitExceeded:
-            self.given_up.rows.update((table, row_id) for row_id in ids)
-            raise
+        self.asked.rows.update((table, row_id) for row_id in ids)
+        return await self._answer(self._store.get(table, ids, self._at))
 
     async def _answer(self, reading: Awaitable[T]) -> T:
         try:
@@ -84,21 +77,32 @@ class Runner:
     async def run(
         self, function: Function, args: Mapping[str, Value], *, caller: Caller | None, journal: str | None, at: Timestamp
     ) -> Run:
-        """Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated."""
+        """Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated.
+
+        Whatever else goes wrong is the run's error, and depends on what was read until then.
+        """
         reader = SnapshotReader(self._store, at, self._max_run_s)
-        with self._metrics.run_seconds.time():
-            finished = await run(
-                function,
-                args,
-                caller=caller,
-                reader=reader,
-                now=self._clock.now() * 1000,
-                journal=journal,
-                ids=self._ids,
-                limits=self._limits,
-            )
-        finished.reads.ranges += reader.given_up.ranges
-        finished.reads.rows |= reader.given_up.rows
+        try:
+            with self._metrics.run_seconds.time():
+                finished = await run(
+                    function,
+                    args,
+                    caller=caller,
+                    reader=reader,
+                    now=self._clock.now() * 1000,
+                    journal=journal,
+                    ids=self._ids,
+                    limits=self._limits,
+                )
+        except Unavailable:
+            raise
+        except HubError as error:
+            finished = Run(None, error, reader.asked, (), (), None)
+        except Exception as error:
+            finished = Run(None, _crash(error), reader.asked, (), (), None)
+        if isinstance(finished.error, LimitExceeded):
+            finished.reads.ranges += reader.asked.ranges
+            finished.reads.rows |= reader.asked.rows
         if isinstance(finished.error, FunctionCrashed):
             self._report(function, finished.error)
         return finished
@@ -108,3 +112,11 @@ class Runner:
         log.error("function crashed", exc_info=crash.__cause__, extra={"function": function.name, "reference": crash.reference})
         if not self._shows_crashes:
             crash.message = crash.message.splitlines()[0]
+
+
+def _crash(error: Exception) -> FunctionCrashed:
+    """A bug of the hub or the driver, met in a function's run: it fails that function alone."""
+    reference = secrets.token_hex(8)
+    crash = FunctionCrashed(f"[Request ID: {reference}] Server Error", reference)
+    crash.__cause__ = error
+    return crash

@@ -11,10 +11,12 @@ releases the answer, before anything shows the commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hub.clock import Clock
@@ -47,6 +49,10 @@ log = logging.getLogger(__name__)
 
 _FEED_GRACE_S = 1.0
 """How long an acknowledged commit waits for the feed to name its timestamp, before its upper bound is answered instead."""
+_DECISION_S = 3.0
+"""How long a resync waits for a commit that is on its way."""
+_RETRY_S = 0.1
+"""Pause before the database is asked again that was away."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +104,7 @@ class Sequencer:
         self._on_their_way: dict[BatchId, _Commit] = {}
         self._last_commit: Timestamp = ZERO
         self._is_busy = False
+        self._doubtful: set[str] = set()  # keys of requests that may yet turn out to be committed; settled by the next commit
 
     @property
     def is_idle(self) -> bool:
@@ -115,12 +122,14 @@ class Sequencer:
 
     async def lost_history(self) -> None:
         """The feed starts over and may have left out a commit that is on its way. Returns when that one is answered or failed,
-        so that nothing shows it before."""
+        so that nothing shows it before; one that stays in doubt has its socket closed and is not waited for."""
         for commit in list(self._on_their_way.values()):
             commit.is_unnamed = True
             if commit.bound is not None:
                 commit.release(commit.bound)
-            await commit.decided.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DECISION_S):
+                    await commit.decided.wait()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -141,8 +150,13 @@ class Sequencer:
         except Exception:
             log.exception("mutation failed inside the hub", extra={"function": request.path})
             answer = Answer(None, error=HubError("InternalServerError: the hub failed; its log has the reason"))
-        if answer is not None:
-            self._reply(request, answer)
+        if answer is None:
+            return
+        self._reply(request, answer)
+        if isinstance(answer.error, OutcomeUnknown):
+            # What the session sent after it must not run before it: the client sends all of it again.
+            for follower in self.queue.drop(request.source):
+                self._reply(follower, Answer(None, error=OutcomeUnknown("OutcomeUnknown: what came before it is not known yet")))
 
     def _reply(self, request: MutationRequest, answer: Answer) -> None:
         code = answer.error.code if answer.error is not None else getattr(answer.result, "code", "ok")
@@ -151,41 +165,62 @@ class Sequencer:
         request.reply(answer)
 
     async def _execute(self, request: MutationRequest) -> Answer | None:
-        """Attempts until one counts or the deadline has passed; None when the commit's release has given the answer."""
-        may_repeat = request.may_repeat
+        """Attempts until one counts or the deadline has passed; None when the commit's release has given the answer.
+
+        While it cannot be ruled out that an earlier sending was committed, running out of time is OutcomeUnknown, never "failed".
+        """
+        is_new = request.key is None or not request.may_repeat
         pause_s = 0.002
         while True:
-            await self._position.reach(self._last_commit, request.deadline)
             at = self._position.ts
             try:
-                return await self._attempt(request, may_repeat)
+                async with self._within(request):
+                    await self._position.reach(self._last_commit, request.deadline)
+                    at = self._position.ts
+                    if not is_new:
+                        assert request.key is not None
+                        record = await self._store.get_record(request.key, at)
+                        if record is not None:
+                            return Answer(_recorded(record, request), at)
+                        is_new = request.key not in self._doubtful
+                return await self._attempt(request)
             except _Outdated:
                 continue
             except Conflict:
                 self._metrics.conflicts.inc()
-                may_repeat = True  # the winner may be the same request, on another hub
-                await self._pause(request, pause_s)
+                is_new = request.key is None  # the winner may be the same request, on another hub
                 await self._see_winner(request, at)
-            except Unavailable:
-                await self._pause(request, 0.1)
+            except Unavailable as error:
+                if self._clock.monotonic() + pause_s >= request.deadline:
+                    raise _out_of_time(is_new) from error
+                await self._clock.sleep(_RETRY_S)
+            if self._clock.monotonic() + pause_s >= request.deadline:
+                raise _out_of_time(is_new)
+            await self._clock.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - chance keeps two hubs from running in step
             pause_s = min(2 * pause_s, 0.1)
 
-    async def _attempt(self, request: MutationRequest, may_repeat: bool) -> Answer | None:
-        at, clocks = self._position.ts, dict(self._position.clocks)
-        if request.key is not None and may_repeat:
-            record = await self._store.get_record(request.key, at)
-            if record is not None:
-                return Answer(_recorded(record, request), at)
-        function, run = await self._run(request, at)
-        result = encode_run(run)
-        if function is not None and _commits(request, run, result):
-            await self._commit(request, function, run, result, at)
-            return None
-        numbers = await self._currency.numbers()
-        if not covers(clocks, numbers):
-            await self._position.reach_clocks(numbers, request.deadline)
-            raise _Outdated
-        return Answer(result, at)
+    @asynccontextmanager
+    async def _within(self, request: MutationRequest) -> AsyncIterator[None]:
+        """Whatever is awaited inside ends by the request's deadline. Raises DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(max(0.0, request.deadline - self._clock.monotonic())):
+                yield
+        except TimeoutError:
+            raise DeadlineExceeded("the mutation did not get its turn in time; nothing of it was written") from None
+
+    async def _attempt(self, request: MutationRequest) -> Answer | None:
+        async with self._within(request):
+            at, clocks = self._position.ts, dict(self._position.clocks)
+            function, run = await self._run(request, at)
+            result = encode_run(run)
+            if function is None or not _commits(request, run, result):
+                numbers = await self._currency.numbers()
+                if covers(clocks, numbers):
+                    return Answer(result, at)
+                await self._position.reach_clocks(numbers, request.deadline)
+                raise _Outdated
+        await self._commit(request, function, run, result, at)
+        return None
 
     async def _run(self, request: MutationRequest, at: Timestamp) -> tuple[Function | None, Run]:
         try:
@@ -201,15 +236,31 @@ class Sequencer:
         try:
             commit.bound = await self._store.transact(batch, at, request.deadline)
             await self._name(commit, commit.bound)
-        except OutcomeUnknown:
-            self._metrics.unknown_outcomes.inc()
-            if commit.ts is None:
-                raise
+            self._doubtful.clear()
+        except Exception as error:
+            self._failed(commit, error)
         finally:
             del self._on_their_way[batch.id]
             commit.decided.set()
         if commit.ts is not None:
             self._last_commit = commit.ts
+
+    def _failed(self, commit: _Commit, error: Exception) -> None:
+        """Nothing, if the feed has proved the commit; otherwise raises what is known about it."""
+        if isinstance(error, OutcomeUnknown):
+            self._metrics.unknown_outcomes.inc()
+        if commit.ts is not None:
+            log.warning("a commit that the feed proved had no acknowledgement", extra={"function": commit.request.path})
+            return
+        if isinstance(error, HubError) and not isinstance(error, OutcomeUnknown):
+            raise error  # definite: nothing was written
+        if not isinstance(error, HubError):
+            log.error("a commit failed in the driver", exc_info=error, extra={"function": commit.request.path})
+        if commit.request.key is not None:
+            self._doubtful.add(commit.request.key)
+        raise OutcomeUnknown(
+            "OutcomeUnknown: it is not known yet whether the mutation was committed; repeat it to learn"
+        ) from error
 
     async def _name(self, commit: _Commit, bound: Timestamp) -> None:
         """Wait until the feed has named the commit's timestamp; if it is away, take the bound."""
@@ -219,18 +270,20 @@ class Sequencer:
         except TimeoutError:
             commit.release(bound)
 
-    async def _pause(self, request: MutationRequest, pause_s: float) -> None:
-        """A little chance keeps two hubs from running in step."""
-        if self._clock.monotonic() + pause_s > request.deadline:
-            raise DeadlineExceeded("the mutation could not be committed in time; nothing of it was written")
-        await self._clock.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - not a secret
-
     async def _see_winner(self, request: MutationRequest, at: Timestamp) -> None:
         """After a conflict the feed soon brings what won; running again before that would lose again."""
         try:
             await self._position.reach(Timestamp(at + 1), min(request.deadline, self._clock.monotonic() + _FEED_GRACE_S))
         except NotCaughtUp:
             log.warning("conflict with a commit that the feed does not bring", extra={"function": request.path})
+
+
+def _out_of_time(is_new: bool) -> HubError:
+    if is_new:
+        return DeadlineExceeded("DeadlineExceeded: the mutation could not be committed in time; nothing of it was written")
+    return OutcomeUnknown(
+        "OutcomeUnknown: it could not be found out in time whether this mutation was committed; repeat it to learn"
+    )
 
 
 class _Outdated(Exception):

@@ -87,7 +87,6 @@ class _Shell:
         self._authenticator = authenticator
         self._engine = engine
         self._send_timeout_s = send_timeout_s
-        self._has_room = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -129,9 +128,9 @@ class _Shell:
                 continue
             if verify is not None:
                 await self._verify(verify)
-            while connection.outbox.is_full and connection.close is None:
-                self._has_room.clear()
-                await self._has_room.wait()
+            while connection.is_full and connection.close is None:
+                connection.has_room.clear()
+                await connection.has_room.wait()
 
     async def _verify(self, verify: Verify) -> None:
         message: Authenticate = verify.message
@@ -161,10 +160,14 @@ class _Shell:
         connection, outbox = self._connection, self._connection.outbox
         while True:
             frame = outbox.next()
+            too_slow = outbox.overflow(self._engine.clock.monotonic())
+            if too_slow is not None:
+                log.warning("session closed, outbox full", extra={"bytes": outbox.size_bytes})
+                await self._close(too_slow)
+                return
             if frame is not None:
                 await self._send(frame)
                 connection.written()
-                self._has_room.set()
             elif connection.close is not None:
                 await self._close(connection.close)
                 return

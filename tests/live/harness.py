@@ -48,6 +48,7 @@ class Screen:
         self.reads = True
         self.last_close: Close | None = None
         self.callers: list[Caller] = []
+        self._in_socket: list[str] = []
         self.on_transition: Callable[[Screen], None] = lambda screen: None
 
     @property
@@ -71,13 +72,15 @@ class Screen:
             self.connection.gone()
         self.connection = None
         self.client.take()
+        self._in_socket.clear()
 
     def pump(self) -> None:
         """Everything that can be delivered now, both ways."""
         if self.connection is None:
             return
-        for frame in self.client.take():
-            self._deliver(frame)
+        self._in_socket += self.client.take()
+        while self._in_socket and not self.connection.is_full and self.connection.close is None:
+            self._deliver(self._in_socket.pop(0))
         while self.reads and (frame_out := self.connection.outbox.next()) is not None:
             so_far = len(self.client.transitions)
             self.client.receive(frame_out)

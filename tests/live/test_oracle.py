@@ -211,7 +211,7 @@ class World:
         latest = [await hub.engine.latest(self.deadline()) for hub in self.hubs]
         self.pump()
         is_current = all(hub.engine.head >= ts for hub, ts in zip(self.hubs, latest, strict=True))
-        is_idle = not any(live.is_stale or live.is_running for hub in self.hubs for live in hub.engine.live)
+        is_idle = not any(live.is_stale for hub in self.hubs for live in hub.engine.live)
         return is_current and is_idle and self.is_calm()
 
     def is_calm(self) -> bool:

@@ -58,3 +58,21 @@ async def test_a_hub_has_seen_a_commit_when_every_clock_row_has_come_to_its_numb
     position.advance(FeedBatch(Timestamp(2), clocks={"hub:a": 1}))
 
     await waiting
+
+
+async def test_after_a_resync_the_numbers_of_before_prove_nothing() -> None:
+    position = FeedPosition(SystemClock())
+    position.advance(FeedBatch(Timestamp(1), clocks={"serializable": 5000}))
+
+    position.advance(FeedBatch(Timestamp(2), resync=True, clocks={"serializable": 1}))
+
+    assert not position.has_seen({"serializable": 2})
+
+
+async def test_nothing_is_left_of_a_wait_that_timed_out() -> None:
+    position = FeedPosition(SystemClock())
+    for _ in range(3):
+        with pytest.raises(NotCaughtUp):
+            await position.reach(Timestamp(1), later(0.0))
+
+    assert not position.waiting

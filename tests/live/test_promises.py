@@ -8,12 +8,13 @@ import pytest
 
 from hub.errors import RequestMismatch
 from hub.functions.identity import NOBODY, SERVICE
+from hub.functions.registry import Registry
 from hub.protocol.messages import Failure, Success
 from hub.store import Delete, Insert, Update
 from hub.values import Row
 from tests.contract.databases import Database
 from tests.live.conftest import OpenHub
-from tests.live.harness import caller_of
+from tests.live.harness import caller_of, live_hub
 
 
 async def test_a_mutation_reaches_every_screen_that_shows_what_it_changed(open_hub: OpenHub) -> None:
@@ -360,3 +361,10 @@ async def test_equal_queries_of_many_sessions_are_one_live_query(open_hub: OpenH
 
     assert len(hub.engine.live) == 1
     assert hub.engine.metrics.registry.get_sample_value("hub_reruns_total") == (runs or 0) + 1
+
+
+async def test_a_hub_that_is_stopped_right_after_a_commit_stops(database: Database, registry: Registry) -> None:
+    for n in range(5):
+        async with asyncio.timeout(30), live_hub(await database.hub(f"hub-{n}"), registry) as hub:
+            for rank in range(3):
+                await hub.mutate("notes:add", room="a", rank=rank)

@@ -12,11 +12,11 @@ import pytest
 
 from hub.core.commits import BatchId
 from hub.core.ranges import IndexRange
-from hub.errors import Conflict, DeadlineExceeded, NotCaughtUp, OutcomeUnknown, Unavailable
+from hub.errors import Conflict, DeadlineExceeded, InvalidRow, NotCaughtUp, OutcomeUnknown, Unavailable
 from hub.functions.identity import SERVICE
 from hub.functions.registry import Registry
 from hub.protocol.messages import Success
-from hub.store import CLOCK, Insert
+from hub.store import CLOCK, Insert, Replace, RequestRecord
 from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
@@ -308,6 +308,186 @@ async def test_a_mutation_that_lost_to_another_writer_runs_again(hub: LiveHub, s
 
     assert await running == Success("false")
     assert hub.engine.metrics.registry.get_sample_value("hub_conflicts_total") == 1
+
+
+async def test_what_a_session_sent_behind_an_unknown_outcome_does_not_overtake_it(hub: LiveHub, store: MemoryStore) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.commits.hold()
+    for text in ("first", "second"):
+        screen.client.mutate("notes:add", room="a", rank=0, text=text)
+    screen.pump()
+    await store.commits.reached()
+    store.fail_next_transact(OutcomeUnknown("it did not happen, but nobody knows"))
+
+    store.commits.release()
+    await screen.until(lambda: screen.last_close is not None)
+    screen.connect()
+    await screen.calm()
+
+    assert screen.texts(query)[::-1] == ["first", "second"]
+
+
+class NoRecords(MemoryStore):
+    """Its records cannot be looked up while `is_away`."""
+
+    is_away = False
+
+    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None:
+        if self.is_away:
+            raise Unavailable("no primary")
+        return await super().get_record(key, at)
+
+
+async def test_a_repeat_that_cannot_be_looked_up_is_never_told_that_nothing_was_written(
+    memory: MemoryDatabase, registry: Registry
+) -> None:
+    store = NoRecords(memory)
+    async with live_hub(store, registry, mutation_deadline_s=0.3) as hub:
+        screen = hub.screen()
+        query = await screen.watch("notes:newest", room="a")
+        screen.reads = False
+        call = screen.client.mutate("notes:add", room="a", rank=1, text="once")
+        screen.pump()
+        async with asyncio.timeout(20):
+            while await hub.query("notes:total", room="a") != Success("1.0"):
+                pass
+        screen.disconnect()
+
+        store.is_away, screen.reads = True, True
+        screen.connect()
+        await screen.until(lambda: screen.last_close is not None)
+        assert call.response is None, "the outcome is not known, so nothing is said"
+
+        store.is_away = False
+        screen.connect()
+        await screen.calm()
+        assert call.result == screen.value(query)[0]["_id"]
+    await store.close()
+
+
+async def test_a_mutation_whose_time_is_over_is_not_run_any_more(hub: LiveHub, store: MemoryStore) -> None:
+    store.reads.hold()
+    late = asyncio.create_task(
+        hub.engine.mutate("notes:named", {"room": "a", "name": "x"}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
+    )
+    behind = asyncio.create_task(
+        hub.engine.mutate("notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
+    )
+
+    for call in (late, behind):
+        with pytest.raises(DeadlineExceeded):
+            await call
+
+    store.reads.release()
+    assert await hub.query("notes:total", room="a") == Success("0.0")
+
+
+@pytest.mark.parametrize("committed", [pytest.param(True, id="after the commit"), pytest.param(False, id="before it")])
+async def test_a_failure_inside_the_driver_is_an_unknown_outcome_and_the_hub_lives_on(
+    hub: LiveHub, store: MemoryStore, committed: bool
+) -> None:
+    screen = hub.screen()
+    query = await screen.watch("notes:newest", room="a")
+    store.feed.hold()
+    store.database.elsewhere()
+    await store.feed.reached()
+    store.fail_next_transact(ZeroDivisionError("a bug"), committed=committed)  # type: ignore[arg-type]  # not a HubError: that is it
+    call = screen.client.mutate("notes:add", room="a", rank=1, text="once")
+    await screen.until(lambda: screen.last_close is not None)
+    assert call.response is None
+
+    store.feed.release()
+    screen.connect()
+    await screen.calm()
+
+    assert screen.texts(query) == ["once"]
+
+
+async def test_a_client_with_more_mutations_than_may_wait_is_served_one_after_another(
+    store: MemoryStore, registry: Registry
+) -> None:
+    async with live_hub(store, registry, session_mutations_max=3) as hub:
+        screen = hub.screen()
+        query = await screen.watch("notes:newest", room="a", limit=100)
+        screen.disconnect()
+        for n in range(10):
+            screen.client.mutate("notes:add", room="a", rank=n, text=str(n))
+        screen.client.take()
+
+        screen.connect()
+        await screen.calm()
+
+        assert screen.last_close is None
+        assert len(screen.texts(query)) == 10
+
+
+class Unreadable(MemoryStore):
+    """A row of the room `bad` is damaged."""
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        if wanted.prefix == ("bad",):
+            raise InvalidRow("notes: a row cannot be decoded")
+        return await super().read(wanted, at)
+
+
+async def test_a_row_that_cannot_be_read_fails_the_queries_that_read_it_and_nothing_else(
+    memory: MemoryDatabase, registry: Registry
+) -> None:
+    store = Unreadable(memory)
+    async with live_hub(store, registry) as hub:
+        screen = hub.screen()
+        bad, good = await screen.watch("notes:total", room="bad"), await screen.watch("notes:total", room="good")
+
+        await screen.mutate("notes:add", room="good", rank=1)
+
+        assert "cannot be decoded" in (screen.client.queries[bad].error or "")
+        assert screen.value(good) == 1
+    await store.close()
+
+
+class Busy(MemoryStore):
+    """While `is_busy`, a commit that touches every room lands during each read."""
+
+    is_busy = False
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        if self.is_busy:
+            self.database.outside(*(Replace("notes", a_note(f"{room} 0", room, str(self.database.now)).row) for room in "abcde"))
+        return await super().read(wanted, at)
+
+
+async def test_a_session_gets_on_when_every_commit_touches_all_its_queries(memory: MemoryDatabase, registry: Registry) -> None:
+    store = Busy(memory)
+    async with live_hub(store, registry, runs_max=2) as hub:
+        for room in "abcde":
+            memory.outside(a_note(f"{room} 0", room=room))
+        screen = hub.screen()
+        queries = [await screen.watch("notes:newest", room=room) for room in "abcde"]
+        before, store.is_busy = [screen.texts(query) for query in queries], True
+        memory.outside(a_note("start", room="a"))
+
+        call = screen.client.mutate("notes:add", room="z", rank=1)
+        await screen.until(lambda: call.is_settled)
+        settled_at = screen.client.ts
+        await screen.until(lambda: screen.client.ts > settled_at and [screen.texts(query) for query in queries] != before)
+        store.is_busy = False
+    await store.close()
+
+
+async def test_a_reload_does_not_cut_pages_again(hub: LiveHub, registry: Registry) -> None:
+    screen = hub.screen()
+    for rank in range(4):
+        await hub.mutate("notes:add", room="a", rank=rank * 10, text=str(rank * 10))
+    page = await screen.watch("notes:page", room="a", paginationOpts={"numItems": 3, "cursor": None})
+    await screen.mutate("notes:add", room="a", rank=5, text="5")
+    updates = screen.client.queries[page].updates
+
+    hub.engine.reload(registry)
+    await screen.mutate("notes:add", room="a", rank=6, text="6")
+
+    assert screen.client.queries[page].updates > updates
+    assert [row["text"] for row in screen.value(page)["page"]] == ["0", "5", "6", "10", "20"]
 
 
 async def test_a_mutation_gives_up_at_its_deadline_and_says_that_nothing_was_written(hub: LiveHub, store: MemoryStore) -> None:
