@@ -50,7 +50,7 @@ class Terminals:
     def run(self, command: str) -> Played:
         """To its end."""
         done = subprocess.run(
-            ["bash", "-c", self._real(command)],
+            ["bash", "-o", "pipefail", "-c", self._real(command)],
             cwd=self.folder,
             env=self._environment(),
             capture_output=True,
@@ -58,7 +58,7 @@ class Terminals:
             timeout=WAIT_S,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}\n{self.output.read_text()}"
         text = done.stdout if done.stdout.endswith("\n") else f"{done.stdout}\n"
         return Played(self._shown(command), self._shown(text))
 
