@@ -76,15 +76,13 @@ async def run(
     """Raises only what the Reader raises; its LimitExceeded ends the run like one of the function's own."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
     transaction = Transaction(reads, Usage(limits, function.name))
+    if function.kind == "query":
+        ctx = QueryContext(Database(transaction, pages), log, caller, reads, now)
+    else:
+        ctx = MutationContext(WritableDatabase(transaction, pages, ids, now), log, caller, reads, now)
     outcome = Run(None, None, reads, (), (), None)
     try:
-        keywords = function.signature.bind(args, limits)
-        if function.kind == "query":
-            ctx = QueryContext(Database(transaction, pages), log, caller, reads, now)
-        else:
-            ctx = MutationContext(WritableDatabase(transaction, pages, ids, now), log, caller, reads, now)
-        returned = await _Stepper(function, log, reader, limits).finish(function.call(ctx, **keywords))
-        outcome.value = function.signature.result(returned, limits)
+        outcome.value = await _Stepper(function, ctx, args, reader, limits).finish()
         outcome.writes = transaction.overlay.writes()
     except LookedAtIdentity:
         pass
@@ -94,8 +92,6 @@ async def run(
         outcome.error = failed.error
     except HubError as error:
         outcome.error = error
-    except Exception as error:  # of an application's own validators and serializers: its fault like any other
-        outcome.error = _crash(error)
     outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
     return outcome
@@ -109,50 +105,74 @@ class _ReaderFailed(Exception):
         self.error = error
 
 
-class _Stepper:
-    """Drives one coroutine to its end."""
+class Raised(Exception):
+    """Stands for what an author's code raised, as the text of its traceback: whoever logs it runs none of that code."""
 
-    def __init__(self, function: Function, log: Log, reader: Reader, limits: Limits) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    value: Value
+
+
+class _Stepper:
+    """Drives one call of a function to its end: its arguments, its coroutine, its result.
+
+    All three run code of the author (validators, properties, serializers), so all of it happens inside of steps.
+    """
+
+    def __init__(self, function: Function, ctx: QueryContext, args: Mapping[str, Value], reader: Reader, limits: Limits) -> None:
         self._function = function
-        self._log = log
+        self._ctx = ctx
+        self._args = args
         self._reader = reader
         self._limits = limits
         self._stopwatch = Stopwatch(limits.cpu_s)
+        self._coroutine: Coroutine[Any, Answers | None, object] | None = None
 
-    async def finish(self, coroutine: Coroutine[Any, Answers | None, object]) -> object:
-        """What the function returns. Raises HubError for what it raises, LookedAtIdentity, and _ReaderFailed."""
+    async def finish(self) -> Value:
+        """What the function returns, in wire form. Raises HubError for what it raises, LookedAtIdentity, and _ReaderFailed."""
         answers: Answers | None = None
         try:
             while True:
-                try:
-                    request = self._step(coroutine, answers)
-                except StopIteration as stop:
-                    return stop.value
-                answers = await self._answer(request)
+                reached = self._step(answers)
+                if isinstance(reached, _Returned):
+                    return reached.value
+                answers = await self._answer(reached)
         finally:
-            self._close(coroutine)
+            self._close()
 
-    def _step(self, coroutine: Coroutine[Any, Answers | None, object], answers: Answers | None) -> Request:
-        token = current_log.set(self._log)
+    def _step(self, answers: Answers | None) -> Request | _Returned:
+        token = current_log.set(self._ctx.log)
         try:
-            return self._stopwatch.step(lambda: checked(coroutine.send(answers), coroutine))
-        except (StopIteration, LookedAtIdentity, KeyboardInterrupt):
-            raise
+            reached = self._stopwatch.step(lambda: self._guarded(answers))
         except OutOfTime as late:
             place = f" at {late.place}" if late.place else ""
             raise LimitExceeded(f"{self._function.name} used more than {self._limits.cpu_s:g} s of processor time{place}") from None
-        except ApplicationError as error:
-            raise self._application_error(error) from error
-        except (FunctionError, BadRequest):
-            raise
-        except ValidationError as error:
-            if is_of_table(error):
-                raise InvalidRow(f"{error.title}: {describe(error)}") from error
-            raise _crash(error) from error
-        except BaseException as error:  # also SystemExit and the like: a function does not end the hub
-            raise _crash(error) from error
         finally:
             current_log.reset(token)
+        if isinstance(reached, HubError):
+            raise reached
+        return reached
+
+    def _guarded(self, answers: Answers | None) -> Request | _Returned | HubError:
+        """Errors are returned, not raised: what the author raised, with all its frames, then ends here."""
+        try:
+            return self._advance(answers)
+        except (OutOfTime, LookedAtIdentity, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # also SystemExit and the like: a function does not end the hub
+            return self._told(error)
+
+    def _advance(self, answers: Answers | None) -> Request | _Returned:
+        """One step: the first one also makes the coroutine, and the last one makes the result ready."""
+        if self._coroutine is None:
+            keywords = self._function.signature.bind(self._args, self._limits)
+            self._coroutine = self._function.call(self._ctx, **keywords)
+        try:
+            return checked(self._coroutine.send(answers), self._coroutine)
+        except StopIteration as stop:
+            returned = stop.value
+        return _Returned(self._function.signature.result(returned, self._limits))
 
     async def _answer(self, request: Request) -> Answers:
         try:
@@ -171,27 +191,45 @@ class _Stepper:
             return await self._reader.read(part.wanted)
         return await self._reader.get(part.table, part.ids)
 
-    def _close(self, coroutine: Coroutine[Any, Any, object]) -> None:
+    def _close(self) -> None:
         """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
+        if self._coroutine is None:
+            return
         try:
-            Stopwatch(_ENDING_S).step(coroutine.close)
-        except (Exception, OutOfTime, LookedAtIdentity):  # noqa: S110  # the run is over: there is nobody to tell
+            Stopwatch(_ENDING_S).step(self._coroutine.close)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110  # the run is over: there is nobody to tell
             pass
 
-    def _application_error(self, error: ApplicationError) -> HubError:
+    def _told(self, error: BaseException) -> HubError:
+        """What the caller is told. Runs inside of the step: the error's own data and text may be the author's code."""
         try:
-            data = to_wire(error.data, self._limits, f"the data of an ApplicationError of {self._function.name}")
-        except HubError as unusable:
+            match error:
+                case ApplicationError():
+                    where = f"the data of an ApplicationError of {self._function.name}"
+                    return ApplicationError(to_wire(error.data, self._limits, where), error.message)
+                case FunctionError() | BadRequest():
+                    return error
+                case ValidationError() if is_of_table(error):
+                    return InvalidRow(f"{error.title}: {describe(error)}")
+                case _:
+                    return _crash(error)
+        except FunctionError as unusable:
             return unusable
-        return ApplicationError(data, error.message)
+        except (OutOfTime, LookedAtIdentity, KeyboardInterrupt):
+            raise
+        except BaseException as worse:
+            return _crash(worse)
 
 
 def _crash(error: BaseException) -> FunctionCrashed:
     """The first line is for everybody; the rest, for developers, says what was raised and where."""
     reference = secrets.token_hex(8)
-    told = traceback.format_exception_only(error)[-1].strip()  # also where its own str() fails
+    shown = traceback.TracebackException.from_exception(error)  # also where its own str() fails
+    told = list(shown.format_exception_only())[-1].strip()
     crashed = FunctionCrashed(f"[Request ID: {reference}] Server Error\nUncaught {told}{_lines(error)}", reference)
-    crashed.__cause__ = error
+    crashed.__cause__ = Raised("".join(shown.format()).rstrip())
     return crashed
 
 

@@ -13,7 +13,6 @@ from typing import Any, Concatenate, Literal, TypeAlias, TypeVar, overload
 from hub.errors import FunctionNotFound, LoadError, Unauthorized
 from hub.functions.context import MutationContext, QueryContext
 from hub.functions.identity import Caller
-from hub.functions.limits import Limits
 from hub.functions.names import canonical_path
 from hub.functions.signatures import Signature, SignatureProblem, read_signature
 from hub.functions.tables import Table, TableInfo, table_of
@@ -110,10 +109,6 @@ class Function:
         """Whether the arguments say themselves where the page ends (`endCursor`), so that no journal counts."""
         chosen = (args.get(name) for name in self.signature.page_options)
         return any(isinstance(options, dict) and options.get("endCursor") is not None for options in chosen)
-
-    def check_args(self, args: Mapping[str, Value], limits: Limits) -> None:
-        """Raises ArgumentValidation or LimitExceeded, as a run would."""
-        self.signature.bind(args, limits)
 
 
 def make_function(call: Callable[..., Coroutine[Any, Any, object]], mark: Mark, name: str) -> Function:

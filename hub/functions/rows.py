@@ -124,14 +124,18 @@ def _encode_field(table: TableInfo, name: str, value: object) -> Value:
 
 def _encode(table: TableInfo, name: str, value: object) -> Value:
     match value:
-        case None | bool() | float() | bytes() | ObjectId():
+        case None | bool() | ObjectId():
             return value
+        case float():
+            return float.__float__(value)  # of a subclass too the plain value: it is compared and stored after the run
+        case bytes():
+            return bytes.__bytes__(value)
         case enum.Enum():
             return _encode(table, name, value.value)
         case int():
             if not -_INT64 <= value < _INT64:
                 raise InvalidRow(f"{table.name}.{name}: {value} does not fit 64 bits")
-            return value if isinstance(value, Int64) else int(value)
+            return Int64(int.__int__(value)) if isinstance(value, Int64) else int.__int__(value)
         case str():
             return _encode_text(table, name, value)
         case dt.datetime():
@@ -150,10 +154,11 @@ def _encode_text(table: TableInfo, name: str, value: str) -> str:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidRow(f"{table.name}.{name}: a string with an unpaired surrogate (half a character)") from None
-    return str(value)
+    return str.__str__(value)
 
 
 def _encode_name(table: TableInfo, name: str, key: Any) -> str:
-    if not isinstance(key, str) or not is_key(key):
+    plain = str.__str__(key) if isinstance(key, str) else None
+    if plain is None or not is_key(plain):
         raise InvalidRow(f"{table.name}.{name}: {key!r} cannot be a key: keys are printable ASCII and do not start with $")
-    return key
+    return plain

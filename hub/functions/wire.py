@@ -32,6 +32,7 @@ def checked_args(args: Mapping[str, Value], limits: Limits, function: str) -> di
 def to_wire(value: object, limits: Limits, where: str) -> Value:
     """A function's own value in wire form: dates as milliseconds, ids as text.
 
+    All of it is of the wire's exact types: of a subclass that an author made, nothing is left that could run later.
     Raises FunctionError, naming the place, for what the wire cannot carry, and LimitExceeded.
     """
     return _Walk(FunctionError, where, limits.result_bytes, limits.nesting).given_out(value, 0)
@@ -84,12 +85,12 @@ class _Walk:
                 return self._integer(value)
             case float():
                 self._spend(8)
-                return float(value)
+                return float.__float__(value)
             case str():
                 return self._text(value)
             case bytes():
                 self._spend(len(value))
-                return value
+                return bytes.__bytes__(value)
             case dt.datetime():
                 self._spend(8)
                 return to_milliseconds(value)
@@ -108,13 +109,13 @@ class _Walk:
         if isinstance(value, Int64):
             if not -_INT64 <= value < _INT64:
                 raise self._error(f"{self._where} holds {int(value)}, which does not fit 64 bits")
-            return value
+            return Int64(int.__int__(value))
         if abs(value) > MAX_SAFE_INTEGER:
             raise self._error(
                 f"{self._where} holds the int {value}: JavaScript's numbers are exact up to 2^53 only; "
                 "declare it hub.Int64 (a bigint there) or send a string"
             )
-        return int(value)
+        return int.__int__(value)
 
     def _text(self, value: str) -> str:
         if not value.isascii():
@@ -124,17 +125,18 @@ class _Walk:
                 raise self._error(f"{self._where} holds a string with an unpaired surrogate (half a character)") from None
         else:
             self._spend(len(value) + 2)
-        return str(value)  # an Id becomes a plain string
+        return str.__str__(value)  # an Id becomes a plain string
 
     def _key(self, name: object) -> str:
         """Clients refuse other keys in the middle of a transition and are then stuck for ever."""
-        if not isinstance(name, str) or not is_key(name):
+        key = str.__str__(name) if isinstance(name, str) else None
+        if key is None or not is_key(key):
             raise self._error(
                 f"{self._where} holds an object with the key {name!r}: "
                 "keys are printable ASCII, at most 1024 characters, and do not start with $"
             )
-        self._spend(len(name) + 4)
-        return str(name)
+        self._spend(len(key) + 4)
+        return key
 
     def _check_depth(self, depth: int) -> None:
         if depth > self._max_depth:

@@ -567,7 +567,7 @@ async def test_a_crash_says_to_everybody_only_a_reference() -> None:
     assert run.error.reference in first
     assert second == "Uncaught ValueError: secret"
     assert third == f"    at crash ({__file__}:{crash.__code__.co_firstlineno + 2})"
-    assert isinstance(run.error.__cause__, ValueError)
+    assert str(run.error.__cause__).endswith("ValueError: secret")
 
 
 @pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError(), GeneratorExit(), RecursionError()])
@@ -680,7 +680,7 @@ async def test_an_applications_own_validators_may_refuse_and_may_fail() -> None:
     assert isinstance(refused.error, ArgumentValidation)
     assert "`number.number`: Value error, must be even" in refused.error.message
     assert isinstance(failed.error, FunctionCrashed)
-    assert isinstance(failed.error.__cause__, ZeroDivisionError)
+    assert "Uncaught ZeroDivisionError: of the validator itself" in failed.error.message
 
 
 async def test_an_error_that_cannot_even_be_shown_is_a_crash() -> None:
