@@ -11,6 +11,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -95,13 +96,13 @@ async def run_dev(settings: Settings, *, reload: bool) -> None:
         access = origins.for_dev(settings)
         hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=True)
         for note in await store.prepare(registry.declared_tables(), drop_unused=True):
-            _say(f"  {note}")
+            _say(f"database: {note}")
         async with _serving(hub, listener, stop), asyncio.TaskGroup() as tasks:
             if made_key is not None:
                 _say(f"service key: {made_key.path}")
             if settings.listens_on_loopback:
                 _say("callers without a token are trusted: this hub listens on loopback only")
-            _say(_ready_line(listener, shown, registry))
+            print(_ready_line(listener, shown, registry), flush=True)
             reloading = tasks.create_task(Reloader(settings.app_dir, hub.engine, store, _say).watch()) if reload else None
             await stop.wait()
             if reloading is not None:
@@ -125,7 +126,7 @@ async def run_serve(settings: Settings) -> None:
         for note in await store.prepare(registry.declared_tables(), drop_unused=False):
             log.warning("database: %s", note)
         async with _serving(hub, listener, stop):
-            _say(_ready_line(listener, f"database {settings.mongo_db}", registry))
+            print(_ready_line(listener, f"database {settings.mongo_db}", registry), flush=True)
             await stop.wait()
 
 
@@ -266,4 +267,5 @@ def _ready_line(listener: socket.socket, database: str, registry: Registry) -> s
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    """To whoever watches the terminal; stdout has the ready line alone, for programs that wait for it."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""A hub as its users start it: `hub dev` as a process of its own, on a free port, with a data folder of its own."""
+"""A hub as its users start it: `hub dev` (or `hub serve`) as a process of its own, on a free port, with a data folder of its own."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class HubProcess:
     folder: Path
     app: Path = REPOSITORY
     port: int = field(default_factory=free_port)
+    command: str = "dev"
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -90,7 +91,7 @@ class HubProcess:
         """Start the process, and do not wait for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         where = ["--port", str(self.port), "--data", str(self.data), "--app", str(self.app)]
-        command = [str(HUB), "dev", *where, *self.options]
+        command = [str(HUB), self.command, *where, *self.options]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
                 command,
