@@ -28,12 +28,21 @@ class FieldFormatter(logging.Formatter):
         return " ".join((super().formatMessage(record), *fields))
 
 
+class ClientMistakes(logging.Filter):
+    """What a client got wrong is answered on its socket, not told to the operator with a traceback: uvicorn logs each text frame
+    that is not UTF-8 as an error of the server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError))
+
+
 def configure(level: str) -> None:
     """Once, at the start of a process. The libraries' own chatter stays below."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FieldFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hub").setLevel(level)
+    logging.getLogger("uvicorn.error").addFilter(ClientMistakes())
 
 
 def _shown(value: object) -> str:

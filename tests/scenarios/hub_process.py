@@ -1,4 +1,4 @@
-"""A hub as its users start it: `hub dev` (or `hub serve`) as a process of its own, on a free port, with a data folder of its own."""
+"""A hub as its users start it: `hub dev` or `hub serve` as a process, on a free port, with a data folder of its own."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+import websockets
 from pymongo import AsyncMongoClient
+from websockets.frames import Frame, Opcode
 
 from hub.mongo.embedded import EmbeddedMongod
 from tests.mongo.conftest import Line
@@ -127,6 +129,19 @@ async def test_two_hubs_show_each_other_s_commits(own_mongod: EmbeddedMongod, se
             chats = await call(http, asked, "mutation", "chats:create", {"userId": user["value"]["userId"], "title": "t"})
             listed = await call(http, hub, "query", "chats:list", {"userId": user["value"]["userId"]})
             assert [chat["_id"] for chat in listed["value"]] == [chats["value"]["chatId"]]
+
+
+async def test_a_frame_that_is_not_utf_8_is_closed_and_leaves_no_traceback(own_mongod: EmbeddedMongod, serve: Serve) -> None:
+    hub = await started(serve(own_mongod.url))
+
+    async with websockets.connect(f"{hub.url.replace('http', 'ws')}/api/sync") as socket:
+        socket.transport.write(Frame(Opcode.TEXT, b"\xff\xfe{}").serialize(mask=True))
+        with pytest.raises(websockets.ConnectionClosedError) as closed:
+            await socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1007
+    assert "Traceback" not in hub.output
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
