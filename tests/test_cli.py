@@ -125,7 +125,7 @@ def test_check_warns_of_tables_that_both_kinds_of_mutations_write(tmp_path: Path
         "from schema.notes import Note\n\n\n"
         '@mutation(isolation="snapshot")\n'
         "async def add(ctx: MutationContext, text: str) -> None:\n"
-        "    await ctx.db.insert(Note(room="a", text=text))\n"
+        '    await ctx.db.insert(Note(room="a", text=text))\n'
     )
 
     checked = hub("check", "--app", ".", cwd=tmp_path)
