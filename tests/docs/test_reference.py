@@ -38,10 +38,21 @@ def test_every_setting_is_described_as_it_is() -> None:
     assert settings_table.written() == settings_table.tables(), "`python -m tests.docs.settings_table` writes the tables anew"
 
 
+def metric_names() -> set[str]:
+    return {
+        name for name in re.findall(r"^# TYPE (hub_\w+) ", Metrics().text().decode(), re.MULTILINE) if not name.endswith("_created")
+    }
+
+
+def test_every_metric_is_explained() -> None:
+    rows = table_rows(REPOSITORY / "docs" / "operations.md", "metric")
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == metric_names()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_settings_and_metrics_that_are_named_exist(page: Path) -> None:
     settings = {config.variable(name) for name in Settings.model_fields}
-    names = set(re.findall(r"^# TYPE (hub_\w+) ", Metrics().text().decode(), re.MULTILINE))
+    names = metric_names()
     own_collections = {"hub_clock", "hub_requests", "hub_marks"}
     for word in code_words(page):
         if re.fullmatch(r"HUB_[A-Z0-9_]+", word):
