@@ -4,14 +4,16 @@ A tailer of its own on `aggregate` and `getMore` instead of the driver's `watch(
 postBatchResumeToken, which says up to when everything was seen. Invariants: a stream is opened without a first batch (one
 would be cut at 101 events, in the middle of a transaction) and read only by `getMore` without a batch size; a cursor whose
 `getMore` failed or was cancelled is never used again (the server has let go of those events), the stream is reopened from the
-last token that was processed; a token that the server refuses is never tried twice.
+last token that was processed; a token that the server refuses is never tried twice. Nothing that a writer puts into the
+database ends the feed: what cannot be understood resets its table or, at worst, is a resync.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -19,12 +21,13 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
 from hub.clock import Clock
+from hub.core.commits import Commit, TableReset
 from hub.errors import HubError
 from hub.mongo import faults
 from hub.mongo.batches import OwnBatches
-from hub.mongo.driver import STORED, Link, Session, from_bson
-from hub.mongo.events import Assembler, Progress, Token, start_position
-from hub.mongo.names import REQUESTS
+from hub.mongo.driver import Link, Session, from_bson
+from hub.mongo.events import Assembler, Progress, Token, decode, start_position
+from hub.mongo.names import REQUESTS, is_own_collection
 from hub.store import FeedBatch
 from hub.timestamps import ZERO, Timestamp
 
@@ -105,6 +108,8 @@ class Changefeed:
         self._cursor: _Cursor | None = None
         self._resume: Token | None = None
         self._assembler: Assembler | None = None
+        self._tables: set[str] = set()
+        self._new_tables: set[str] = set()
         self._last_reply: float | None = None
         self._behind_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
@@ -115,6 +120,16 @@ class Changefeed:
         """How often history was lost and everything had to be read again."""
         self.reopenings = 0
         """How often the stream was continued from its token after an error."""
+
+    def declare(self, tables: Iterable[str]) -> bool:
+        """Follow changes to these collections, too. Whether a running stream has left them out so far: then their reset comes
+        with the next position."""
+        added = {table for table in tables if not is_own_collection(table)} - self._tables
+        self._tables |= added
+        if added and self._assembler is not None:
+            self._new_tables |= added
+            return True
+        return False
 
     async def follow(self) -> AsyncGenerator[FeedBatch, None]:
         """Batches from now on, the first with `resync=True`; a batch a second when nothing happens."""
@@ -129,7 +144,7 @@ class Changefeed:
                 self._backoff_s = FIRST_BACKOFF_S
                 if not self._is_closed:
                     yield batch
-            except (PyMongoError, StreamEnded, HubError) as exc:
+            except Exception as exc:  # a hub whose feed has ended serves nobody: whatever it is, begin again
                 await self._recover(exc)
             except BaseException:
                 await self._drop_cursor()
@@ -160,7 +175,7 @@ class Changefeed:
         if self._resume is not None and self._assembler is not None:
             # What was held back of a large transaction comes again: the token lies before its first event.
             clocks = self._assembler.clocks
-            self._assembler = Assembler(self._resume, self.position, self._own.images)
+            self._assembler = self._new_assembler(self._resume)
             self._assembler.clocks = clocks
             self.reopenings += 1
             log.info("change feed reopened")
@@ -170,11 +185,15 @@ class Changefeed:
         assert self._cursor is not None
         position = start_position(self._cursor.token)
         clocks = await self._read_clocks(position)
-        self._assembler = Assembler(self._cursor.token, position, self._own.images)
-        self._assembler.clocks = clocks
         self._resume, self.position = self._cursor.token, position
+        self._assembler = self._new_assembler(self._cursor.token)
+        self._assembler.clocks = clocks
+        self._new_tables.clear()
         self._heard(behind_s=0.0)
         return FeedBatch(position, resync=True, clocks=dict(clocks))
+
+    def _new_assembler(self, start: Token) -> Assembler:
+        return Assembler(start, self.position, self._own.images, self._tables.__contains__)
 
     async def _next(self) -> FeedBatch:
         assert self._cursor is not None
@@ -189,8 +208,8 @@ class Changefeed:
         return FeedBatch(progress.position, progress.commits, clocks=dict(self._assembler.clocks))
 
     def _take(self, reply: RawBSONDocument, assembler: Assembler) -> Progress:
-        events = [bson.decode(event.raw, codec_options=STORED) for event in reply["cursor"]["nextBatch"]]
-        progress = assembler.add(events, _token(reply), len(reply.raw))
+        events = [decode(event) for event in reply["cursor"]["nextBatch"]]
+        progress = self._with_resets(assembler.add(events, _token(reply), len(reply.raw)))
         self._resume, self.position = progress.resume, progress.position
         for commit in progress.commits:
             if commit.batch is not None:
@@ -198,6 +217,17 @@ class Changefeed:
         database_time = from_bson(reply["operationTime"])
         self._heard(behind_s=max(0.0, float((database_time >> 32) - (progress.position >> 32))))
         return progress
+
+    def _with_resets(self, progress: Progress) -> Progress:
+        """Changes to tables that were declared while the stream ran have been left out up to some time before here."""
+        if not self._new_tables or progress.position <= self.position:
+            return progress
+        resets = tuple(TableReset(table) for table in sorted(self._new_tables))
+        self._new_tables.clear()
+        *before, last = (*progress.commits, Commit(progress.position, ()))
+        if before and before[-1].ts == progress.position:
+            last = before.pop()
+        return replace(progress, commits=(*before, replace(last, changes=(*last.changes, *resets))))
 
     def _heard(self, *, behind_s: float) -> None:
         self._last_reply = self._clock.monotonic()
@@ -208,6 +238,8 @@ class Changefeed:
         await self._drop_cursor()
         if self._is_closed:
             return
+        if not isinstance(exc, (PyMongoError, StreamEnded, HubError)):
+            log.error("change feed met what it does not understand", exc_info=exc)
         if self._assembler is not None and not isinstance(exc, HubError) and not faults.is_resumable(exc):
             self._resume = self._assembler = None
             self.resyncs += 1

@@ -12,9 +12,10 @@ import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, cast
 
 import pymongo
+from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp as BsonTimestamp
@@ -24,7 +25,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from hub.timestamps import Timestamp, pack, unpack
-from hub.values import Row, Value
+from hub.values import Row, RowId, Value
 
 DriverName = Literal["pymongo", "motor"]
 Document: TypeAlias = dict[str, Any]
@@ -39,6 +40,11 @@ STORED = CodecOptions[Document](
 
 RAW = CodecOptions[RawBSONDocument](document_class=RawBSONDocument)
 """Decodes nothing until it is looked at: drains a change stream 1.6 times as fast as dictionaries."""
+
+
+def is_row_id(value: object) -> TypeGuard[RowId]:
+    """Others may put anything but an array under `_id`. Not `isinstance`: JavaScript code is decoded as a kind of `str`."""
+    return type(value) in (str, ObjectId)
 
 
 class At(ReadConcern):

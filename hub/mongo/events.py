@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import bson
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+
 from hub.core.commits import BatchId, Commit, RowChange, TableReset
 from hub.mongo import names
 from hub.mongo.batches import Images
-from hub.mongo.driver import Document, from_bson
+from hub.mongo.driver import STORED, Document, from_bson, is_row_id
 from hub.timestamps import Timestamp, pack
-from hub.values import RowId
 
 MAYBE_CUT_BYTES = 256 * 1024
 """A reply this large that ends in the middle of things may be followed by the rest of its last transaction. Holding that back
@@ -26,6 +29,20 @@ costs one more request; only a row of nearly 16 MB could still be cut off from a
 Token = Document
 Event = Document
 OwnImages = Callable[[BatchId], Images | None]
+IsTable = Callable[[str], bool]
+
+
+def decode(event: RawBSONDocument) -> Event:
+    """Any writer may store what cannot be decoded, a string that is not UTF-8 for one: of that, time and place are left."""
+    try:
+        return bson.decode(event.raw, codec_options=STORED)
+    except BSONError:
+        return {
+            "_id": bson.decode(event["_id"].raw),
+            "operationType": "unreadable",
+            "clusterTime": event["clusterTime"],
+            "ns": bson.decode(event["ns"].raw),
+        }
 
 
 def token_time(token: Token) -> Timestamp:
@@ -63,11 +80,13 @@ class Progress:
 class Assembler:
     """Groups events into commits. Invariant: everything at or before `position` has been returned; nothing after it has.
 
-    A token that did not change says nothing new: the position stays, which matters for a stream's first token.
+    A token that did not change says nothing new: the position stays, which matters for a stream's first token. Only changes to
+    collections that `is_table` says are tables count; others only move the position.
     """
 
-    def __init__(self, start: Token, position: Timestamp, own: OwnImages) -> None:
+    def __init__(self, start: Token, position: Timestamp, own: OwnImages, is_table: IsTable) -> None:
         self._own = own
+        self._is_table = is_table
         self._resume = start
         self._position = position
         self._held: list[Event] = []
@@ -91,7 +110,7 @@ class Assembler:
         """None for what concerns nobody: creations, the hub's marks."""
         batch = self._move_clocks(events)
         images = self._own(batch) if batch is not None else None
-        changes = _net_changes(events, images or {})
+        changes = _net_changes(events, images or {}, self._is_table)
         if not changes and all(_collection(event) not in (names.CLOCKS, names.REQUESTS) for event in events):
             return None
         return Commit(_cluster_time(events[0]), changes, batch if images is not None else None)
@@ -113,11 +132,13 @@ class Assembler:
         return batch
 
 
-def _net_changes(events: list[Event], images: Images) -> tuple[RowChange | TableReset, ...]:
+def _net_changes(events: list[Event], images: Images, is_table: IsTable) -> tuple[RowChange | TableReset, ...]:
     """One change for each row: the last one, which is where its new image is, if any is known."""
     changes: dict[tuple[str, Any], RowChange | TableReset] = {}
     for event in events:
         for change in _changes(event, images):
+            if not is_table(change.table):
+                continue
             key = (change.table, change.id if isinstance(change, RowChange) else TableReset)
             changes.pop(key, None)
             changes[key] = change
@@ -126,15 +147,20 @@ def _net_changes(events: list[Event], images: Images) -> tuple[RowChange | Table
 
 def _changes(event: Event, images: Images) -> list[RowChange | TableReset]:
     table = _collection(event)
+    if table is None:
+        return []
     kind = event["operationType"]
     match kind:
-        case "insert" | "replace" | "update" | "delete" if table is not None and not names.is_own_collection(table):
-            row_id: RowId = event["documentKey"]["_id"]
+        case "insert" | "replace" | "update" | "delete":
+            row_id = event["documentKey"]["_id"]
+            if not is_row_id(row_id):
+                return [TableReset(table)]  # no table of the hub can name this row; reads that meet it fail, others go on
             after = images.get((table, row_id)) if kind == "update" else event.get("fullDocument")
             return [RowChange(table, row_id, kind, after)]
-        case "drop" | "rename" | "dropIndexes":
-            touched = [table, event["to"]["coll"] if kind == "rename" else None]
-            return [TableReset(name) for name in touched if name is not None and not names.is_own_collection(name)]
+        case "drop" | "dropIndexes" | "unreadable":
+            return [TableReset(table)]
+        case "rename":
+            return [TableReset(table), TableReset(event["to"]["coll"])]
     return []
 
 

@@ -124,8 +124,9 @@ class MongoStore:
             await parts.close()
 
     async def prepare(self, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> list[str]:
+        is_running_without_them = self._parts.feed.declare(table.name for table in tables)
         prepared = await self._prepare(tables, drop_unused=drop_unused)
-        await self._passed(prepared.changed_at)
+        await self._passed(await self._now() if is_running_without_them else prepared.changed_at)
         self._use(prepared)
         return prepared.notes
 
@@ -137,6 +138,14 @@ class MongoStore:
     def _use(self, prepared: Prepared) -> None:
         self.index_names.update(prepared.index_names)
         self._parts.reads.indexed_from = max(self._parts.reads.indexed_from, prepared.changed_at)
+
+    async def _now(self) -> Timestamp:
+        """The database's own clock. Raises Unavailable."""
+        try:
+            with time_limit(self.timeouts.read_s):
+                return from_bson((await self._parts.read_link.command({"ping": 1}))["operationTime"])
+        except PyMongoError as exc:
+            raise Unavailable(f"the database cannot be asked: {faults.brief(exc)}") from exc
 
     async def _passed(self, ts: Timestamp) -> None:
         """A running feed has gone past the change, so that reads at its position can use what was made.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
+import bson
+import pytest
+from bson import Code, Decimal128
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp as BsonTimestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.commits import BatchId, Commit, RowChange, TableReset
-from hub.mongo.events import MAYBE_CUT_BYTES, Assembler, start_position, token_time
+from hub.mongo.events import MAYBE_CUT_BYTES, Assembler, decode, start_position, token_time
 from hub.timestamps import Timestamp, pack
 
 
@@ -44,14 +49,17 @@ def moved_clock(increment: int, n: int, by: str) -> dict[str, Any]:
     return an_event(increment, 0, "update", "hub_clock", row_id="serializable", updateDescription=fields)
 
 
+TABLES = {"messages", "letters"}
+
+
 def an_assembler(**own: dict[tuple[str, Any], Any]) -> Assembler:
-    return Assembler(a_token(0), at(0), own.get)
+    return Assembler(a_token(0), at(0), own.get, TABLES.__contains__)
 
 
 def test_a_stream_starts_before_the_time_of_its_first_token() -> None:
     """The next commit may get exactly that time."""
     assert start_position(a_token(7)) == at(6)
-    assembler = Assembler(a_token(7), at(6), lambda _: None)
+    assembler = Assembler(a_token(7), at(6), lambda _: None, TABLES.__contains__)
     assert assembler.add([], a_token(7), 200).position == at(6)
     assert assembler.add([an_event(7)], a_token(7, 0), 800).position == at(7)
 
@@ -150,6 +158,30 @@ def test_several_changes_of_a_row_in_one_commit_are_the_last_one() -> None:
         RowChange("messages", "b", "delete"),
         RowChange("messages", "c", "insert", {"_id": "c", "again": True}),
     )
+
+
+def test_a_change_to_what_is_no_table_only_moves_the_position() -> None:
+    events = [an_event(1, table="others"), an_event(2, kind="drop", table="others"), an_event(3, row_id={"day": 1}, table="others")]
+    progress = an_assembler().add(events, a_token(3, 0), 900)
+    assert (progress.commits, progress.position) == ((), at(3))
+
+
+@pytest.mark.parametrize("kind", ["insert", "update", "replace", "delete"])
+@pytest.mark.parametrize(
+    "row_id", [{"day": 1}, 7, 7.5, None, True, dt.datetime(2026, 1, 1, tzinfo=dt.UTC), Code("x"), b"x", Decimal128("1")], ids=repr
+)
+def test_a_row_whose_id_no_table_can_have_resets_its_table(row_id: Any, kind: str) -> None:
+    (commit,) = an_assembler().add([an_event(1, 0, kind, row_id=row_id), an_event(1, 1)], a_token(1, 1), 900).commits
+    assert commit.changes == (TableReset("messages"), RowChange("messages", "m1", "insert", {"_id": "m1"}))
+
+
+def test_an_event_that_cannot_be_decoded_resets_its_table() -> None:
+    event = an_event(1, 0, row_id="bad", fullDocument={"_id": "bad", "text": "ZZ"})
+    raw = bson.encode(event)
+    assert decode(RawBSONDocument(raw)) == event
+    damaged = decode(RawBSONDocument(raw.replace(b"ZZ\0", b"\xff\xfe\0")))
+    (commit,) = an_assembler().add([damaged, an_event(1, 1)], a_token(1, 1), 900).commits
+    assert commit == Commit(at(1), (TableReset("messages"), RowChange("messages", "m1", "insert", {"_id": "m1"})))
 
 
 def test_a_collection_that_is_dropped_or_renamed_resets_its_tables() -> None:
