@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bson.errors import BSONError, InvalidDocument
+from bson.errors import BSONError, InvalidBSON, InvalidDocument
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure, PyMongoError
 
 from hub.errors import BadRequest, Conflict, HubError, InvalidRow, LimitExceeded, SnapshotTooOld, Unavailable
@@ -18,8 +18,10 @@ _RESUMABLE = {6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600,
 """Source: change streams specification, "Resumable Error"."""
 
 
-def of_read(exc: Exception) -> HubError:
-    """A read at a timestamp failed: too old, or try later."""
+def of_read(exc: Exception, collection: str) -> HubError:
+    """A read at a timestamp failed: too old, try later, or a row (or the caller's value) that is beyond BSON."""
+    if isinstance(exc, InvalidBSON):
+        return InvalidRow(f"a row of {collection} cannot be decoded: {exc}")
     if isinstance(exc, OperationFailure) and exc.code in _TOO_OLD:
         return SnapshotTooOld("the database cannot read at this timestamp any more; take a newer one")
     if isinstance(exc, PyMongoError) and not isinstance(exc, InvalidDocument):

@@ -12,10 +12,10 @@ from typing import TypeVar, cast
 from pymongo.read_concern import ReadConcern
 
 from hub.core.ranges import IndexKey, IndexRange
-from hub.errors import SnapshotTooOld, Unavailable
+from hub.errors import InvalidRow, SnapshotTooOld, Unavailable
 from hub.mongo import faults
 from hub.mongo.bounds import edges
-from hub.mongo.driver import At, Link, time_limit
+from hub.mongo.driver import At, Link, is_row_id, time_limit
 from hub.mongo.names import CLOCKS, REQUESTS, index_name, partial_filter
 from hub.store import RequestRecord
 from hub.timestamps import ZERO, Timestamp
@@ -39,7 +39,7 @@ class Reads:
         self._timeout_s = timeout_s
 
     async def range(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
-        """Rows in the range's direction, up to its limit. Raises SnapshotTooOld, Unavailable."""
+        """Rows in the range's direction, up to its limit. Raises SnapshotTooOld, Unavailable, InvalidRow."""
         index = wanted.index
         span = edges(wanted)
         if span is None or wanted.limit == 0 or (index.partial and None in wanted.prefix):
@@ -56,37 +56,40 @@ class Reads:
             limit=wanted.limit,
         )
         try:
-            return await self._bounded(reading)
+            rows = await self._bounded(reading, index.table)
         except _MissingIndex as exc:
             if at < self.indexed_from:
                 raise SnapshotTooOld(f"index {name} of {index.table} was made after this timestamp; take a newer one") from exc
             raise Unavailable(f"index {name} of {index.table} is not there (any more); start the hub again to make it") from exc
+        if not all(is_row_id(row["_id"]) for row in rows):
+            raise InvalidRow(f"a row of {index.table} has an _id that is neither a string nor an ObjectId")
+        return rows
 
     async def rows(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         """Rows by id; missing ones are left out."""
         if not ids:
             return {}
-        found = await self._bounded(self._link.find(table, {"_id": {"$in": list(ids)}}, concern=At(at)))
+        found = await self._bounded(self._link.find(table, {"_id": {"$in": list(ids)}}, concern=At(at)), table)
         return {cast("RowId", row["_id"]): row for row in found}
 
     async def record(self, key: str, at: Timestamp) -> RequestRecord | None:
-        found = await self._bounded(self._link.find(REQUESTS, {"_id": key}, concern=At(at)))
+        found = await self._bounded(self._link.find(REQUESTS, {"_id": key}, concern=At(at)), REQUESTS)
         return _record(found[0]) if found else None
 
     async def clocks(self, at: Timestamp | None = None) -> dict[str, int]:
         """All clock rows' numbers; without a timestamp as of now, everything that was acknowledged included."""
         concern = ReadConcern("majority") if at is None else At(at)
-        found = await self._bounded(self._link.find(CLOCKS, {}, concern=concern))
+        found = await self._bounded(self._link.find(CLOCKS, {}, concern=concern), CLOCKS)
         return {str(row["_id"]): int(cast("int", row["n"])) for row in found}
 
-    async def _bounded(self, reading: Awaitable[T]) -> T:
+    async def _bounded(self, reading: Awaitable[T], collection: str) -> T:
         try:
             with time_limit(self._timeout_s):
                 return await reading
         except faults.DRIVER_ERRORS as exc:
             if faults.is_missing_index(exc):
                 raise _MissingIndex from exc
-            raise faults.of_read(exc) from exc
+            raise faults.of_read(exc, collection) from exc
 
 
 def _record(row: Row) -> RequestRecord:

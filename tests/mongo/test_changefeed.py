@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
@@ -13,14 +14,16 @@ from pymongo.errors import OperationFailure
 from hub.clock import SystemClock
 from hub.core.commits import RowChange, TableReset
 from hub.core.ranges import IndexRange
+from hub.errors import InvalidRow
 from hub.mongo.batches import OwnBatches
 from hub.mongo.changefeed import Changefeed
 from hub.mongo.driver import Link, LinkOptions, Session, connect
 from hub.mongo.store import MongoStore
+from hub.store import DeclaredTable
 from hub.timestamps import Timestamp
-from tests.builders import BY_CHAT, a_batch, a_row, insert
+from tests.builders import BY_CHAT, a_batch, a_row, in_chat, insert
 from tests.contract.databases import Feed
-from tests.mongo.conftest import Client, Line, MakeStore
+from tests.mongo.conftest import MESSAGES, Client, Line, MakeStore
 
 pytestmark = pytest.mark.real
 
@@ -40,10 +43,14 @@ async def cut_off(client: Client, database: str) -> None:
 
 async def marked(feed: Feed, client: Client, database: str) -> list[Any]:
     """Everything the feed brought before a marker row of somebody else's."""
-    await client[database]["markers"].insert_one({"_id": "marker"})
-    while not any(isinstance(change, RowChange) and change.id == "marker" for one in feed.commits for change in one.changes):
+    await client[database]["messages"].insert_one({"_id": "marker"})
+    while not any(is_marker(change) for one in feed.commits for change in one.changes):
         await feed.next()
-    return [change for one in feed.commits for change in one.changes if change.table != "markers"]
+    return [change for one in feed.commits for change in one.changes if not is_marker(change)]
+
+
+def is_marker(change: RowChange | TableReset) -> bool:
+    return isinstance(change, RowChange) and change.id == "marker"
 
 
 async def test_a_feed_reopened_in_front_of_a_300_row_transaction_brings_it_whole(
@@ -120,14 +127,19 @@ async def test_a_dropped_database_is_a_resync_after_which_the_hub_works_as_befor
 
 
 class Refusing(Link):
-    """A link whose server refuses what `refuse` is set to, with an error of this code."""
+    """A link whose server refuses what `refuse` is set to, with an error of this code, and talks nonsense once to `garble`."""
 
     refuse: tuple[str, int] | None = None
+    garble: str | None = None
 
     async def raw_command(self, command: Any, session: Session) -> RawBSONDocument:
         if self.refuse is not None and self.refuse[0] in command:
             raise OperationFailure("refused by the test", self.refuse[1])
-        return await super().raw_command(command, session)
+        reply = await super().raw_command(command, session)
+        if self.garble is not None and self.garble in command:
+            self.garble = None
+            return RawBSONDocument(bson.encode({"cursor": {"id": 1, "nextBatch": [{"strange": True}]}}))
+        return reply
 
 
 @pytest.fixture
@@ -136,6 +148,16 @@ async def link(mongo_url: str, database_name: str) -> Any:
     link.__class__ = Refusing
     yield link
     await link.close()
+
+
+def a_changefeed(link: Link) -> Changefeed:
+    async def no_clocks(_: Timestamp) -> dict[str, int]:
+        return {}
+
+    async def nothing_to_make() -> None:
+        raise AssertionError("nothing was dropped")
+
+    return Changefeed(link, OwnBatches(), SystemClock(), read_clocks=no_clocks, recreate=nothing_to_make)
 
 
 @pytest.mark.parametrize(
@@ -148,13 +170,7 @@ async def link(mongo_url: str, database_name: str) -> Any:
     ],
 )
 async def test_a_dead_token_is_a_fresh_stream_and_never_tried_twice(link: Refusing, step: str, code: int) -> None:
-    async def no_clocks(_: Timestamp) -> dict[str, int]:
-        return {}
-
-    async def nothing_to_make() -> None:
-        raise AssertionError("nothing was dropped")
-
-    feed = Changefeed(link, OwnBatches(), SystemClock(), read_clocks=no_clocks, recreate=nothing_to_make)
+    feed = a_changefeed(link)
     batches = feed.follow()
     assert (await anext(batches)).resync
     if step == "aggregate":
@@ -207,4 +223,86 @@ async def test_a_silent_feed_shows_in_the_stores_health(line: Line, make_store: 
     await reading
     assert store.health().feed_is_live
     assert store.resyncs == 0
+    await feed.close()
+
+
+def not_utf8(row_id: str) -> RawBSONDocument:
+    """A row as some software in another language may store it."""
+    return RawBSONDocument(bson.encode({"_id": row_id, "chatId": "a", "text": "ZZ"}).replace(b"ZZ\0", b"\xff\xfe\0"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"_id": {"day": 1}, "chatId": "a"}, id="an id that is an object"),
+        pytest.param({"_id": 7, "chatId": "a"}, id="an id that is a number"),
+        pytest.param(not_utf8("bad"), id="a string that is not UTF-8"),
+    ],
+)
+async def test_a_row_that_no_hub_could_write_resets_its_table_and_fails_the_reads_that_meet_it(
+    store: MongoStore, client: Client, database_name: str, row: Any
+) -> None:
+    feed = Feed(store)
+    await feed.next()
+    await client[database_name]["others"].insert_one(row)
+    await client[database_name]["messages"].insert_one(row)
+    await client[database_name]["messages"].insert_one({"_id": "m1", "chatId": "b"})
+    assert await marked(feed, client, database_name) == [
+        TableReset("messages"),
+        RowChange("messages", "m1", "insert", {"_id": "m1", "chatId": "b"}),
+    ]
+    with pytest.raises(InvalidRow, match="messages"):
+        await store.read(in_chat("a"), feed.position)
+    assert [found["_id"] for found in await store.read(in_chat("b"), feed.position)] == ["m1"]
+    assert set(await store.get("messages", ["m1", "m2"], feed.position)) == {"m1"}
+    assert store.resyncs == 0
+    await feed.close()
+
+
+async def test_a_row_that_cannot_be_decoded_fails_the_reads_by_its_id(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    feed = Feed(store)
+    await feed.next()
+    await client[database_name]["messages"].insert_one(not_utf8("bad"))
+    await marked(feed, client, database_name)
+    with pytest.raises(InvalidRow, match="messages"):
+        await store.get("messages", ["bad"], feed.position)
+    await feed.close()
+
+
+async def test_a_reply_that_nobody_understands_is_a_resync_with_a_traceback_in_the_log(
+    link: Refusing, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = a_changefeed(link)
+    batches = feed.follow()
+    assert (await anext(batches)).resync
+    link.garble = "getMore"
+    assert (await anext(batches)).resync
+    assert feed.resyncs == 1
+    assert any(record.levelname == "ERROR" and record.exc_info for record in caplog.records)
+    assert not (await anext(batches)).resync
+    await batches.aclose()
+
+
+async def test_a_table_declared_while_the_feed_runs_is_reset_once_and_followed_from_there(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    notes = client[database_name]["notes"]
+    await notes.insert_one({"_id": "before"})
+    feed = Feed(store)
+    await feed.next()
+    await notes.insert_one({"_id": "left out"})
+    await feed.until(await store.barrier(feed.position))
+
+    async def drain() -> None:
+        while not feed.commits:
+            await feed.next()
+
+    draining = asyncio.create_task(drain())
+    await store.prepare([MESSAGES, DeclaredTable("notes", ())], drop_unused=False)
+    await draining
+    await notes.insert_one({"_id": "after"})
+    changes = await marked(feed, client, database_name)
+    assert changes == [TableReset("notes"), RowChange("notes", "after", "insert", {"_id": "after"})]
     await feed.close()
