@@ -31,11 +31,13 @@ _ALL = {"batchSize": 100_000}
 
 @dataclass(slots=True)
 class Prepared:
-    """What `prepare` found and did. `changed_at`: reads at earlier timestamps cannot use what was made."""
+    """What `prepare` found and did. `changed_at`: reads at earlier timestamps cannot use what was made. `left_over`: by table,
+    the hub's own indexes that nobody declares any more."""
 
     index_names: dict[IndexKey, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     changed_at: Timestamp = ZERO
+    left_over: dict[str, list[str]] = field(default_factory=dict)
 
 
 async def prepare_own(link: Link) -> None:
@@ -49,7 +51,10 @@ async def prepare_own(link: Link) -> None:
 
 
 async def prepare_tables(link: Link, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> Prepared:
-    """Raises ConfigError with one line for each table that cannot be prepared; the others are prepared all the same."""
+    """Raises ConfigError with one line for each table that cannot be prepared; the others are prepared all the same.
+
+    Nothing is dropped unless every table could be prepared: after a refusal the code of before goes on, with its indexes.
+    """
     done = Prepared()
     problems: list[str] = []
     try:
@@ -59,6 +64,8 @@ async def prepare_tables(link: Link, tables: Sequence[DeclaredTable], *, drop_un
                 await _prepare_table(link, table, existing.get(table.name), done, drop_unused=drop_unused)
             except ConfigError as exc:
                 problems.append(exc.message)
+        if not problems:
+            await _clear_away(link, done, drop_unused=drop_unused)
     except PyMongoError as exc:
         raise Unavailable(f"tables cannot be prepared: {faults.brief(exc)}") from exc
     if problems:
@@ -69,6 +76,7 @@ async def prepare_tables(link: Link, tables: Sequence[DeclaredTable], *, drop_un
 async def _prepare_table(
     link: Link, table: DeclaredTable, collection: Document | None, done: Prepared, *, drop_unused: bool
 ) -> None:
+    """Everything but to drop what is left over."""
     if names.is_own_collection(table.name):
         raise ConfigError(f"table {table.name}: names that begin with {names.COLLECTION_PREFIX!r} or 'system.' are taken")
     if collection is None:
@@ -79,19 +87,32 @@ async def _prepare_table(
         _refuse_unfit(table.name, collection)
     wanted = [key for key in table.indexes if key.fields != ("_id",)]
     indexes = await _indexes(link, table.name)
-    left_over = _left_over(indexes, wanted)
-    if drop_unused and left_over:
-        await _drop(link, table.name, left_over, done)
-        indexes = [index for index in indexes if index["name"] not in left_over]
-    else:
-        done.notes += [f"{table.name}: index {name} is not declared any more; it was left as it is" for name in left_over]
     serving = {key: index["name"] for key in wanted for index in indexes if _serves(index, key)}
     missing = [key for key in wanted if key not in serving]
+    done.left_over[table.name] = _left_over(indexes, wanted)
+    if drop_unused:
+        await _drop_impostors(link, table.name, missing, done)
     await _create_indexes(link, table.name, missing, done)
     serving |= {key: names.index_name(key) for key in missing}
     for key, name in serving.items():
         await _refuse_arrays(link, key, name, done, is_new=key in missing)
     done.index_names |= serving
+
+
+async def _drop_impostors(link: Link, table: str, missing: Sequence[IndexKey], done: Prepared) -> None:
+    """What has the name of an index that is to be made, and is something else, serves nobody and is in its way."""
+    left_over = done.left_over[table]
+    taken = [name for key in missing if (name := names.index_name(key)) in left_over]
+    await _drop(link, table, taken, done)
+    done.left_over[table] = [name for name in left_over if name not in taken]
+
+
+async def _clear_away(link: Link, done: Prepared, *, drop_unused: bool) -> None:
+    for table, left_over in done.left_over.items():
+        if drop_unused:
+            await _drop(link, table, left_over, done)
+        else:
+            done.notes += [f"{table}: index {name} is not declared any more; it was left as it is" for name in left_over]
 
 
 def _refuse_unfit(table: str, collection: Document) -> None:

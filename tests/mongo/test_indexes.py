@@ -96,6 +96,32 @@ async def test_duplicates_are_named_with_their_key(store: MongoStore, client: Cl
         await store.prepare([NOTES], drop_unused=False)
 
 
+async def test_a_refused_change_of_tables_drops_nothing_that_the_tables_of_before_need(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    by_day = IndexKey("days", ("day", "_id"))
+    before = [NOTES, DeclaredTable("days", (by_day,))]
+    await store.prepare(before, drop_unused=True)
+    await client[database_name]["days"].insert_many([{"room": "twice"}, {"room": "twice"}])
+    with pytest.raises(ConfigError, match="days"):
+        await store.prepare(
+            [DeclaredTable("notes", (BY_NAME,)), DeclaredTable("days", (IndexKey("days", ("room",), unique=True),))],
+            drop_unused=True,
+        )
+    assert await names_of(client, database_name) == {"_id_", "hub:title,_id", "hub:name:unique"}
+    assert await names_of(client, database_name, "days") == {"_id_", "hub:day,_id"}
+    assert await store.prepare(before, drop_unused=True) == []
+
+
+async def test_an_index_that_becomes_another_over_the_same_fields_is_made_before_the_old_one_is_dropped(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    for partial in (True, False, True):
+        by_name = IndexKey("notes", ("name",), unique=True, partial=partial)
+        await store.prepare([DeclaredTable("notes", (by_name,))], drop_unused=True)
+        assert await names_of(client, database_name) == {"_id_", "hub:name:unique" + ":present" * partial}
+
+
 async def test_an_array_in_an_indexed_field_is_refused_until_it_is_gone(
     store: MongoStore, client: Client, database_name: str
 ) -> None:
