@@ -144,7 +144,6 @@ class Settings(BaseSettings):
     function_cpu_s: Seconds = Field(2.0, gt=0, le=60, description="Seconds of CPU one run may use.")
     function_rows_read_max: int = Field(32_000, ge=1, le=1_000_000, description="Rows one run may read.")
     function_bytes_read_max: int = Field(16 * MIB, ge=KIB, le=256 * MIB, description="Bytes of rows one run may read.")
-    function_ranges_read_max: int = Field(4_096, ge=1, le=100_000, description="Index ranges one run may read.")
     function_rows_written_max: int = Field(16_000, ge=1, le=100_000, description="Rows one mutation may write.")
     function_bytes_written_max: int = Field(16 * MIB, ge=KIB, le=256 * MIB, description="Bytes of rows one mutation may write.")
     function_args_max_bytes: int = Field(16 * MIB, ge=KIB, le=256 * MIB, description="Size of a call's arguments.")
@@ -318,4 +317,4 @@ def _shown(default: object) -> str:
 def _bounds(metadata: list[Any]) -> str:
     signs: dict[type[BaseMetadata], tuple[str, str]] = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
     found = [(signs[type(item)], item) for item in metadata if type(item) in signs]
-    return ", ".join(f"{sign} {getattr(item, attribute):g}" for (sign, attribute), item in found)
+    return ", ".join(f"{sign} {getattr(item, attribute):,.12g}" for (sign, attribute), item in found)

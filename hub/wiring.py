@@ -27,7 +27,7 @@ from hub.functions.registry import Registry
 from hub.live.engine import Engine
 from hub.metrics import Metrics
 from hub.mongo.embedded import EmbeddedMongod, find_mongod
-from hub.mongo.store import MongoStore
+from hub.mongo.store import MongoStore, Timeouts
 from hub.reloading import Reloader
 from hub.server import http, origins, page, probes, tokens
 from hub.server.app import build_app
@@ -136,11 +136,12 @@ async def _dev_database(settings: Settings, stack: contextlib.AsyncExitStack) ->
         return settings.mongo_url.get_secret_value(), f"database {settings.mongo_db} of HUB_MONGO_URL"
     mongod = EmbeddedMongod(find_mongod(settings.mongod), settings.data_dir / "mongo")
     await stack.enter_async_context(mongod)
-    return mongod.url, f"database {settings.mongo_db} in {settings.data_dir / 'mongo'}"
+    return mongod.url, f"database {settings.mongo_db} at {mongod.url}"
 
 
 def _store(settings: Settings, url: str, clock: Clock) -> MongoStore:
-    return MongoStore(url, settings.mongo_db, driver=settings.mongo_driver, hub_id=uuid.uuid4().hex, clock=clock)
+    timeouts = Timeouts(read_s=settings.mongo_timeout_s)
+    return MongoStore(url, settings.mongo_db, driver=settings.mongo_driver, hub_id=uuid.uuid4().hex, clock=clock, timeouts=timeouts)
 
 
 @contextlib.asynccontextmanager
@@ -261,7 +262,8 @@ def _stop_signals() -> Iterator[_Stop]:
 def _ready_line(listener: socket.socket, database: str, registry: Registry) -> str:
     host, port = listener.getsockname()[:2]
     kinds = [function.kind for function in registry.functions.values()]
-    found = f"{kinds.count('query')} queries, {kinds.count('mutation')} mutations"
+    queries, mutations = kinds.count("query"), kinds.count("mutation")
+    found = f"{queries} {'query' if queries == 1 else 'queries'}, {mutations} {'mutation' if mutations == 1 else 'mutations'}"
     address = f"[{host}]" if ":" in host else host
     return f"hub is ready at http://{address}:{port} ({database}; {found}: {', '.join(sorted(registry.functions))})"
 

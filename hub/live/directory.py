@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from hub.core.invalidation import ReaderId
-from hub.errors import HubError
+from hub.errors import HubError, TooManyConcurrentRequests
 from hub.functions.registry import Registry
 from hub.live.moment import Evaluation
 from hub.live.query import LiveQuery, QueryKey, Subscription
@@ -26,8 +26,16 @@ _MAX_PERSONAL = 100_000
 class LiveQueries:
     """`on_start` is told of each new live query (it must be evaluated), `on_end` of each that lost its last subscriber."""
 
-    def __init__(self, registry: Registry, on_start: Callable[[LiveQuery], None], on_end: Callable[[LiveQuery], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        on_start: Callable[[LiveQuery], None],
+        on_end: Callable[[LiveQuery], None],
+        *,
+        max_live_queries: int,
+    ) -> None:
         self.registry = registry
+        self._max_live_queries = max_live_queries
         self._on_start = on_start
         self._on_end = on_end
         self._by_id: dict[ReaderId, LiveQuery] = {}
@@ -49,6 +57,10 @@ class LiveQueries:
         """Give the subscription its live query, or the refusal that its caller gets instead."""
         try:
             function = self.registry.find(subscription.path, "query", subscription.caller)
+            if len(self) >= self._max_live_queries:
+                raise TooManyConcurrentRequests(
+                    "TooManyConcurrentRequests: this hub has as many live queries as it may; try again later"
+                )
         except HubError as error:
             subscription.refusal = Evaluation(failure(error), since=ZERO)
             self._refused.add(subscription)

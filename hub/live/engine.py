@@ -90,7 +90,7 @@ class Engine:
             max_concurrent_runs=settings.runs_max,
             max_waiting_commits=settings.feed_backlog_max_commits,
         )
-        self.live = LiveQueries(registry, self._rounds.evaluate, self._rounds.forget)
+        self.live = LiveQueries(registry, self._rounds.evaluate, self._rounds.forget, max_live_queries=settings.live_queries_max)
         self._waiting_for_head: dict[Subscriber, None] = {}
         self._rounds.connect(self.live, self._sequencer.committed, self._refresh_waiting, self._sequencer.lost_history)
         self._was_ready = False

@@ -60,7 +60,7 @@ class SnapshotReader:
 class Runner:
     """`max_run_s` bounds a run with all its waiting; its processor time has a limit of its own in `limits`.
 
-    `shows_crashes`: what an author's bug says, and where it is, reaches callers (development).
+    `shows_crashes`: what an author's bug says, and what the function prints, reaches callers (development).
     """
 
     def __init__(
@@ -105,7 +105,15 @@ class Runner:
             finished.reads.rows |= reader.asked.rows
         if isinstance(finished.error, FunctionCrashed):
             self._report(function, finished.error)
+        if not self._shows_crashes:
+            self._keep_log_lines(function, finished)
         return finished
+
+    def _keep_log_lines(self, function: Function, finished: Run) -> None:
+        """In production what a function prints is for its authors, not for whoever calls it."""
+        for line in finished.log_lines:
+            log.info("function said", extra={"function": function.name, "line": line})
+        finished.log_lines = ()
 
     def _report(self, function: Function, crash: FunctionCrashed) -> None:
         """The log has the traceback under the reference; in production that reference is all that callers hear."""

@@ -267,7 +267,9 @@ class EmbeddedMongod:
             await self._end_watchdog()
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures + 1
             delay_s = min(MAX_RESTART_DELAY_S, 0.1 * 2**failures) if failures > 1 else 0.0
-            log.warning("mongod ended, starting it again", extra={"exit": code, "delay_s": delay_s, "said": self._log.last_words()})
+            log.warning(
+                "mongod ended, starting it again", extra={"exit": code, "delay_s": delay_s, "said": self._log.last_words()[:300]}
+            )
             await asyncio.sleep(delay_s)
             try:
                 await self._spawn()

@@ -24,10 +24,17 @@ _PAGE: Final = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>hub</title>
 <style>
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 46rem; margin: 3rem auto; padding: 0 1rem }
-pre { padding: .75rem 1rem; overflow-x: auto; border: 1px solid #8884; border-radius: .4rem }
-td { padding: 0 1rem 0 0 }
+:root { color-scheme: light dark; font: 16px/1.55 system-ui, sans-serif }
+body { max-width: 46rem; margin: 0 auto; padding: 2.5rem 1rem }
+h1 { margin: 0; font-size: 1.6rem }
+h2 { margin: 2rem 0 .5rem; font-size: 1.05rem }
+p { margin: .5rem 0 }
+pre, code { font: .85rem/1.6 ui-monospace, monospace }
+pre { margin: 0; padding: .75rem 1rem; overflow-x: auto; background: #8881; border-radius: .4rem }
+table { width: 100%; border-collapse: collapse }
+td { padding: .25rem 0; border-bottom: 1px solid #8883 }
+td + td { width: 5rem; opacity: .7; font-size: .9rem }
+footer { margin-top: 2rem; font-size: .9rem }
 </style>
 </head>
 <body>
@@ -44,8 +51,8 @@ client.onUpdate(anyApi.module.query, {}, (result) =&gt; console.log(result));</p
   -H "Content-Type: application/json" \\
   -d '{"path": "module:query", "args": {}}'</pre>
 $functions
-<p><a href="/ready">/ready</a> &middot; <a href="/health">/health</a> &middot; <a href="/version">/version</a>
-&middot; <a href="/metrics">/metrics</a></p>
+<footer><a href="/ready">/ready</a> &middot; <a href="/health">/health</a> &middot; <a href="/version">/version</a>
+&middot; <a href="/metrics">/metrics</a></footer>
 </body>
 </html>
 """)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.config import Settings
@@ -42,7 +43,7 @@ class Sockets:
         """The endpoint of `/api/sync`: one session, from its upgrade to its end."""
         metrics = self._engine.metrics
         if self._engine.is_stopping or len(self._open) >= self._settings.sessions_max:
-            await socket.close(1013, "TooManyConcurrentRequests")  # before accept: the upgrade is refused
+            await socket.send_denial_response(Response("TooManyConcurrentRequests", status_code=503))
             return
         connection = self._connect(await self._authenticator.caller(None))
         self._open.add(connection)

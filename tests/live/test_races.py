@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import struct
 from collections.abc import AsyncIterator
 
@@ -15,7 +16,7 @@ from hub.core.ranges import IndexRange
 from hub.errors import Conflict, DeadlineExceeded, InvalidRow, NotCaughtUp, OutcomeUnknown, Unavailable
 from hub.functions.identity import SERVICE
 from hub.functions.registry import Registry
-from hub.protocol.messages import Success
+from hub.protocol.messages import Failure, Success
 from hub.store import CLOCK, Insert, Replace, RequestRecord
 from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
@@ -473,6 +474,25 @@ async def test_a_session_gets_on_when_every_commit_touches_all_its_queries(memor
         await screen.until(lambda: screen.client.ts > settled_at and [screen.texts(query) for query in queries] != before)
         store.is_busy = False
     await store.close()
+
+
+async def test_more_live_queries_than_allowed_are_refused_by_name(memory: MemoryDatabase, registry: Registry) -> None:
+    store = MemoryStore(memory)
+    async with live_hub(store, registry, live_queries_max=1) as hub:
+        screen = hub.screen()
+        first, second = await screen.watch("notes:total", room="a"), await screen.watch("notes:total", room="b")
+
+        assert screen.value(first) == 0
+        assert "TooManyConcurrentRequests" in (screen.client.queries[second].error or "")
+    await store.close()
+
+
+async def test_in_production_a_crash_tells_its_reference_and_nothing_else(hub: LiveHub) -> None:
+    failed = await hub.mutate("notes:crash")
+
+    assert isinstance(failed, Failure)
+    assert re.fullmatch(r"\[Request ID: [0-9a-f]{16}\] Server Error", failed.message)
+    assert failed.log_lines == ()
 
 
 async def test_a_reload_does_not_cut_pages_again(hub: LiveHub, registry: Registry) -> None:

@@ -144,6 +144,17 @@ async def test_a_frame_that_is_not_utf_8_is_closed_and_leaves_no_traceback(own_m
     assert "Traceback" not in hub.output
 
 
+async def test_more_sockets_than_allowed_are_refused_before_they_open(tmp_path: Path) -> None:
+    with HubProcess(tmp_path / "hub", environment={"HUB_SESSIONS_MAX": "1"}) as hub:
+        address = f"{hub.url.replace('http', 'ws')}/api/sync"
+        async with websockets.connect(address):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                async with websockets.connect(address):
+                    pass
+
+    assert refused.value.response.status_code == 503
+
+
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with HubProcess(tmp_path / "one") as one:
         other = HubProcess(tmp_path / "other", port=one.port)

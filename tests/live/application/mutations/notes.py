@@ -63,6 +63,7 @@ async def refuse(ctx: MutationContext, room: str) -> None:
 
 @mutation
 async def crash(ctx: MutationContext) -> None:
+    print("about to fail")
     raise ValueError("a bug")
 
 

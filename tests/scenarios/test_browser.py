@@ -1,0 +1,108 @@
+"""A real browser: pages of another origin with the published React hooks, and pages that may not come near a hub."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require_chromium
+from tests.scenarios.browser import FOREIGN, Browser, bundle, chromium
+from tests.scenarios.conftest import Conversation, contents
+from tests.scenarios.hub_process import HubProcess
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def executable() -> str:
+    return require_chromium()
+
+
+@pytest.fixture(scope="module")
+def application(node: str, executable: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    script = tmp_path_factory.mktemp("page") / "page.js"
+    bundle(node, script)
+    return script
+
+
+@pytest.fixture
+async def browser(node: str, executable: str, application: Path) -> AsyncIterator[Browser]:
+    async with chromium(node, executable, application) as running:
+        yield running
+
+
+async def test_a_message_is_shown_at_once_where_it_is_typed_and_then_in_another_page(
+    browser: Browser, hub: HubProcess, chat: Conversation
+) -> None:
+    for page, host in (("writer", "localhost"), ("reader", "127.0.0.1")):
+        await browser.open(page, browser.address(host, hub=hub.url, **chat.owned))
+        await browser.shows(page)
+    sent = [f"message {number}" for number in range(5)]
+
+    for content in sent:
+        await browser.type("writer", content)
+
+    shown = await browser.shows("reader", *sent)
+    assert shown == await browser.shows("writer", *sent)
+    assert [row["id"] for row in shown] == [row["_id"] for row in hub.query("messages:list", chat.owned)]
+    first_seen = [next(row for screen in browser.screens("writer") for row in screen if row["content"] == text) for text in sent]
+    assert {row["id"] for row in first_seen} == {"optimistic"}
+    for screen in browser.screens("writer") + browser.screens("reader"):
+        assert contents(screen) == sent[: len(screen)], "a message is missing, out of order, or shown twice"
+    assert browser.told("complaint", "writer") + browser.told("complaint", "reader") == []
+
+
+async def test_a_page_of_this_machine_may_ask_from_another_port(browser: Browser, hub: HubProcess, chat: Conversation) -> None:
+    await browser.open("page", browser.address("localhost", hub=hub.url, **chat.owned))
+
+    answers = await browser.knock("page", hub.url, {"path": "messages:send", "args": chat.message("knock")})
+
+    assert (answers["read"], answers["opened"]) == (200, True)
+    assert contents(await browser.ask("page")) == ["knock"]
+
+
+async def test_a_page_of_another_name_gets_403_whatever_it_tries(browser: Browser, hub: HubProcess, chat: Conversation) -> None:
+    await browser.open("page", browser.address(FOREIGN, hub=hub.url, **chat.owned))
+
+    answers = await browser.knock("page", hub.url, {"path": "messages:send", "args": chat.message("knock")})
+
+    assert answers == {"blind": 0, "read": "Failed to fetch", "opened": False}
+    _assert_all_refused(browser, hub)
+    assert hub.query("messages:list", chat.owned) == []
+    assert browser.screens("page") == []
+
+
+async def test_a_name_that_is_pointed_at_the_hub_gets_403_though_it_is_its_own_origin(
+    browser: Browser, hub: HubProcess, chat: Conversation
+) -> None:
+    rebound = f"http://{FOREIGN}:{hub.port}"
+    assert await browser.open("page", rebound) == 403
+
+    answers = await browser.knock("page", rebound, {"path": "messages:send", "args": chat.message("knock")})
+
+    assert answers == {"blind": 403, "read": 403, "opened": False}
+    _assert_all_refused(browser, hub)
+    assert hub.query("messages:list", chat.owned) == []
+
+
+async def test_the_hubs_own_page_names_its_functions_and_needs_nothing_from_elsewhere(browser: Browser, hub: HubProcess) -> None:
+    assert await browser.open("page", hub.url) == 200
+
+    text = await browser.text("page")
+
+    assert hub.url in text
+    assert "messages:streamUpsert" in text
+    assert [response["url"] for response in browser.told("response", "page")] == [f"{hub.url}/"]
+    assert browser.told("complaint", "page") == []
+
+
+def _assert_all_refused(browser: Browser, hub: HubProcess) -> None:
+    """Of what the page sent to the hub, everything was answered, and with 403."""
+    statuses = [answer["status"] for answer in browser.told("response", "page") if f":{hub.port}/" in answer["url"]]
+    assert statuses
+    assert set(statuses) == {403}
+    refusals = browser.told("refusedSocket", "page")
+    assert refusals
+    assert all("Unexpected response code: 403" in refusal["text"] for refusal in refusals)
