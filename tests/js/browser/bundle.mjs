@@ -1,0 +1,16 @@
+// Makes one script of page.jsx, as an application's build does: `node bundle.mjs <version of convex> <file>`.
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const [version, file] = process.argv.slice(2);
+await build({
+  entryPoints: ["page.jsx"],
+  absWorkingDir: fileURLToPath(new URL(".", import.meta.url)), // where the alias is looked up
+  outfile: file,
+  bundle: true,
+  format: "esm",
+  jsx: "automatic",
+  alias: { convex: `convex-${version}` },
+  define: { "process.env.NODE_ENV": '"production"' },
+  logLevel: "warning",
+});
