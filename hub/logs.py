@@ -29,11 +29,12 @@ class FieldFormatter(logging.Formatter):
 
 
 class ClientMistakes(logging.Filter):
-    """What a client got wrong is answered on its socket, not told to the operator with a traceback: uvicorn logs each text frame
-    that is not UTF-8 as an error of the server."""
+    """What a client got wrong is answered on its socket, and is no error for the operator. uvicorn calls two such things errors:
+    each text frame that is not UTF-8, and each upgrade that the application refused with a response."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError))
+        is_bad_text = record.exc_info is not None and isinstance(record.exc_info[1], UnicodeDecodeError)
+        return not is_bad_text and record.msg != "ASGI callable returned without completing handshake."
 
 
 def configure(level: str) -> None:

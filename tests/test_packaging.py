@@ -186,7 +186,7 @@ def test_a_virtual_environment_that_does_not_work_is_named_and_left_alone(tmp_pa
 def test_make_alone_lists_every_target() -> None:
     targets = re.findall(r"^\.PHONY: (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
-    listed = run("make")
+    listed = run("make", "--no-print-directory")
 
     assert listed.returncode == 0, listed.stderr
     assert [line.split()[0] for line in listed.stdout.splitlines()] == targets

@@ -66,6 +66,12 @@ async def started(hub: HubProcess) -> HubProcess:
     raise AssertionError(f"not ready:\n{hub.output}")
 
 
+async def until_ready_is(status: int, hub: HubProcess, http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while (await http.get(f"{hub.url}/ready")).status_code != status:
+            await asyncio.sleep(0.05)
+
+
 async def call(http: httpx.AsyncClient, hub: HubProcess, kind: str, path: str, args: dict[str, Any], **headers: str) -> Any:
     body = {"path": path, "args": args}
     reply = await http.post(f"{hub.url}/api/{kind}", json=body, headers={**SERVICE, **headers}, timeout=60)
@@ -97,6 +103,7 @@ async def test_a_hub_killed_between_commit_and_answer_leaves_the_answer_to_anoth
         # The first hub's commit arrives, and nothing tells it so: neither the acknowledgement nor the feed.
         line.lose_answers_to("commitTransaction", 1_000)
         line.lose("getMore", 1_000)
+        await until_ready_is(503, first, http)  # the feed's last request had its answer, and no other gets one
         user = {"externalId": "ann", "name": "Ann"}
 
         async def ask(hub: HubProcess) -> Any:
@@ -153,6 +160,7 @@ async def test_more_sockets_than_allowed_are_refused_before_they_open(tmp_path: 
                     pass
 
     assert refused.value.response.status_code == 503
+    assert "ERROR" not in hub.output
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
