@@ -68,7 +68,7 @@ async def started(hub: HubProcess) -> HubProcess:
 
 async def until_ready_is(status: int, hub: HubProcess, http: httpx.AsyncClient) -> None:
     async with asyncio.timeout(30):
-        while (await http.get(f"{hub.url}/ready")).status_code != status:
+        while (await http.get(f"{hub.url}/ready")).status_code != status:  # noqa: ASYNC110  # another process
             await asyncio.sleep(0.05)
 
 
