@@ -7,21 +7,20 @@ It owns three clients, so that none waits behind another: one for reads and prep
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from bson.int64 import Int64
 from pymongo.errors import PyMongoError
 
 from hub.clock import Clock, SystemClock
 from hub.core.ranges import IndexKey, IndexRange
-from hub.errors import BadRequest, ConfigError, Unavailable
-from hub.mongo import changefeed, faults, holders, names
+from hub.errors import ConfigError, Unavailable
+from hub.mongo import changefeed, faults, holders
+from hub.mongo.barrier import Barrier
 from hub.mongo.batches import OwnBatches
 from hub.mongo.changefeed import Changefeed
 from hub.mongo.connect import address, check_server, clear_errors
-from hub.mongo.driver import DriverName, Link, LinkOptions, Session, connect, from_bson, time_limit, to_bson
+from hub.mongo.driver import DriverName, Link, LinkOptions, Session, connect, from_bson, time_limit
 from hub.mongo.holders import Holders
 from hub.mongo.indexes import Prepared, prepare_own, prepare_tables
 from hub.mongo.reads import Reads
@@ -53,6 +52,7 @@ class _Parts:
         self.read_link = reads
         self.reads = Reads(reads, store.index_names, store.timeouts.read_s)
         self.holders = Holders(sequencer, session, store.clock)
+        self.barrier = Barrier(reads, store.clock, store.hub_id, store.timeouts.read_s)
         self.transactions = Transactions(sequencer, session, own, self.holders, store.clock, store.hub_id)
         self.feed = Changefeed(feed, own, store.clock, read_clocks=self.reads.clocks, recreate=store.recreate)
 
@@ -188,26 +188,7 @@ class MongoStore:
         return await self._parts.reads.clocks()
 
     async def barrier(self, ts: Timestamp) -> Timestamp:
-        """By writing this hub's mark: its event wakes a waiting feed at once, and comes after everything up to `ts`.
-
-        That is simpler than a second stream, and as fast: 3.3 ms from need to seen, against 2.0 ms.
-        """
-        expires = dt.datetime.fromtimestamp(self.clock.now(), dt.UTC) + names.KEPT
-        change = {"$inc": {"n": Int64(1)}, "$set": {"expiresAt": expires}}
-        mark = {"q": {"_id": self.hub_id}, "u": change, "upsert": True}
-        try:
-            with time_limit(self.timeouts.read_s):
-                now = await self._parts.read_link.command({"ping": 1})
-                if to_bson(ts) > now["operationTime"]:
-                    raise BadRequest("the timestamp lies beyond the database's own clock")
-                marked = await self._parts.read_link.command(
-                    {"update": names.MARKS, "updates": [mark], "writeConcern": {"w": "majority"}}
-                )
-        except PyMongoError as exc:
-            raise Unavailable(f"the database cannot be asked: {faults.brief(exc)}") from exc
-        if marked.get("writeErrors"):
-            raise Unavailable("another request made this hub's mark at the same moment; ask again")
-        return from_bson(marked["operationTime"])
+        return await self._parts.barrier.after(ts)
 
     def health(self) -> StoreHealth:
         if self._opened is None:
