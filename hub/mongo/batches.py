@@ -15,7 +15,7 @@ import bson
 from hub.core.commits import BatchId
 from hub.mongo.driver import STORED
 from hub.store import Update, WriteBatch
-from hub.timestamps import Timestamp
+from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
 
 Images = Mapping[tuple[str, RowId], Row]
@@ -31,6 +31,8 @@ class OwnBatches:
         self._limit = limit
         self._images: OrderedDict[BatchId, Images] = OrderedDict()
         self._seen: OrderedDict[BatchId, Timestamp] = OrderedDict()
+        self._position: Timestamp = ZERO
+        self._overlooked: set[BatchId] = set()
 
     def register(self, batch: WriteBatch) -> None:
         """Raises what `bson` raises for a row that cannot be stored."""
@@ -52,6 +54,18 @@ class OwnBatches:
         self._images.pop(batch, None)
         self._seen[batch] = ts
         _shorten(self._seen, self._limit)
+
+    def passed(self, position: Timestamp) -> None:
+        """The feed has brought everything up to here."""
+        self._position = position
+
+    def lost_history(self) -> None:
+        """The feed starts over: it may never bring what is on its way now."""
+        self._overlooked = set(self._images)
+
+    def is_missing(self, batch: BatchId, ts: Timestamp) -> bool:
+        """Whether it is proven that nothing of it was committed up to `ts`: the feed came past and did not bring it."""
+        return batch in self._images and batch not in self._overlooked and self._position >= ts
 
     def committed_at(self, batch: BatchId) -> Timestamp | None:
         return self._seen.get(batch)

@@ -189,6 +189,8 @@ class Changefeed:
         self._assembler = self._new_assembler(self._cursor.token)
         self._assembler.clocks = clocks
         self._new_tables.clear()
+        self._own.lost_history()
+        self._own.passed(position)
         self._heard(behind_s=0.0)
         return FeedBatch(position, resync=True, clocks=dict(clocks))
 
@@ -214,6 +216,7 @@ class Changefeed:
         for commit in progress.commits:
             if commit.batch is not None:
                 self._own.delivered(commit.batch, commit.ts)
+        self._own.passed(progress.position)
         database_time = from_bson(reply["operationTime"])
         self._heard(behind_s=max(0.0, float((database_time >> 32) - (progress.position >> 32))))
         return progress

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bson.errors import BSONError, InvalidBSON, InvalidDocument
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure, PyMongoError
 
-from hub.errors import BadRequest, Conflict, HubError, InvalidRow, LimitExceeded, SnapshotTooOld, Unavailable
+from hub.errors import BadRequest, Conflict, FunctionError, HubError, InvalidRow, LimitExceeded, SnapshotTooOld, Unavailable
 
 DRIVER_ERRORS = (PyMongoError, BSONError, OverflowError, UnicodeEncodeError)
 """What a call of the driver can raise on purpose; PyMongo lets the last two through from encoding."""
 
 _TOO_OLD = {239, 246}  # SnapshotTooOld, SnapshotUnavailable
 _NO_SUCH_INDEX = "hint provided does not correspond to an existing index"
-_CONFLICTS = {112, 24, 246, 251, 239, 11000}  # WriteConflict, LockTimeout, snapshots, NoSuchTransaction, DuplicateKey
+_DUPLICATE_KEY = 11000
+_CONFLICTS = {112, 24, 246, 251, 239, _DUPLICATE_KEY}  # WriteConflict, LockTimeout, snapshots, NoSuchTransaction
+_REFUSED_BY_VALIDATOR = 121
 _TOO_LARGE = {10334, 17280, 17419, 17420, 257}  # BSONObjectTooLarge, key too large, after an update, TransactionTooLarge
 _RESUMABLE = {6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436}
 """Source: change streams specification, "Resumable Error"."""
@@ -35,14 +37,33 @@ def is_missing_index(exc: Exception) -> bool:
 
 
 def of_write(exc: Exception) -> HubError:
-    """A transaction failed before its commit was sent."""
+    """A transaction failed before its commit was sent. What the server would refuse again is the function's error, at once."""
     if isinstance(exc, DocumentTooLarge) or codes(exc) & _TOO_LARGE:
         return LimitExceeded("a row is larger than the database takes (16 MB, index keys included)")
     if isinstance(exc, InvalidDocument) or not isinstance(exc, PyMongoError):
         return InvalidRow(f"a row holds what the database cannot store: {exc}")
     if is_conflict(exc):
         return Conflict("another writer was first; run again at a newer position")
-    return Unavailable(f"the database cannot be written: {brief(exc)}")
+    if _REFUSED_BY_VALIDATOR in codes(exc):
+        return InvalidRow("a row is refused by the validator that its collection has in the database")
+    if isinstance(exc, OperationFailure) and not is_passing(exc):
+        return FunctionError(f"the database refuses the write: {_server_text(exc)}")
+    return Unavailable(f"the database cannot be written: {_server_text(exc)}")
+
+
+def is_passing(exc: PyMongoError) -> bool:
+    """Whether the same may work later: the server says so, or was busy, going down or not there."""
+    is_labelled = any(exc.has_error_label(label) for label in ("TransientTransactionError", "RetryableWriteError"))
+    return is_labelled or exc.timeout or is_connection_lost(exc)
+
+
+def taken_key(exc: Exception) -> tuple[str, ...]:
+    """The fields of the unique index that has the key of a row already; () if that is not the reason."""
+    if isinstance(exc, BulkWriteError):
+        for error in (exc.details or {}).get("writeErrors", ()):
+            if error.get("code") == _DUPLICATE_KEY:
+                return tuple(error.get("keyPattern", ()))
+    return ()
 
 
 def is_conflict(exc: Exception) -> bool:
@@ -77,6 +98,12 @@ def codes(exc: Exception) -> set[int]:
     else:
         found = {exc.code} if isinstance(exc, OperationFailure) else set()
     return {code for code in found if code is not None}
+
+
+def _server_text(exc: Exception) -> str:
+    """What the server says of the first write it refused: the exception itself only says that there was one."""
+    details = exc.details if isinstance(exc, BulkWriteError) else None
+    return next((str(error.get("errmsg")) for error in (details or {}).get("writeErrors", ())), brief(exc))
 
 
 def brief(exc: Exception) -> str:

@@ -53,7 +53,7 @@ class _Parts:
         self.reads = Reads(reads, store.index_names, store.timeouts.read_s)
         self.holders = Holders(sequencer, session, store.clock)
         self.barrier = Barrier(reads, store.clock, store.hub_id, store.timeouts.read_s)
-        self.transactions = Transactions(sequencer, session, own, self.holders, store.clock, store.hub_id)
+        self.transactions = Transactions(sequencer, session, own, self.holders, store.clock, store.hub_id, store.declares_unique)
         self.feed = Changefeed(feed, own, store.clock, read_clocks=self.reads.clocks, recreate=store.recreate)
 
     async def close(self) -> None:
@@ -138,6 +138,11 @@ class MongoStore:
     def _use(self, prepared: Prepared) -> None:
         self.index_names.update(prepared.index_names)
         self._parts.reads.indexed_from = max(self._parts.reads.indexed_from, prepared.changed_at)
+
+    def declares_unique(self, table: str, fields: tuple[str, ...]) -> bool:
+        """Whether the application knows that these fields are unique."""
+        keys = (key for declared in self._declared if declared.name == table for key in declared.indexes)
+        return fields == ("_id",) or any(key.unique and key.fields == fields for key in keys)
 
     async def _now(self) -> Timestamp:
         """The database's own clock. Raises Unavailable."""

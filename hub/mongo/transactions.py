@@ -13,21 +13,22 @@ import asyncio
 import datetime as dt
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bson.int64 import Int64
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from hub.clock import Clock
-from hub.errors import Conflict, DeadlineExceeded, HubError, OutcomeUnknown, Unavailable
+from hub.errors import Conflict, DeadlineExceeded, OutcomeUnknown, Unavailable, UniqueViolation
 from hub.mongo import faults
 from hub.mongo.batches import OwnBatches
-from hub.mongo.driver import Document, Link, Session, WriteRequest, from_bson, time_limit
+from hub.mongo.driver import Document, Link, Session, from_bson, time_limit
 from hub.mongo.holders import Holders
-from hub.mongo.names import CLOCKS, KEPT, REQUESTS, hub_clock
-from hub.store import CLOCK, Delete, Insert, Replace, RequestRecord, Update, Write, WriteBatch
+from hub.mongo.names import CLOCKS, KEPT, REQUESTS
+from hub.mongo.outcomes import Outcomes, Sent, clock_of
+from hub.mongo.writes import Requests
+from hub.store import CLOCK, RequestRecord, WriteBatch
 from hub.timestamps import Timestamp
 from hub.values import Row
 
@@ -44,15 +45,32 @@ class _LostConnection(Exception):
     """Before the commit was sent: nothing of this attempt will ever be written, the same can be tried again."""
 
 
+class _KeyInTheWay(Exception):
+    """A unique key is held by a row that gives it up in the same batch: the same can be tried again in another order."""
+
+
 class Transactions:
-    def __init__(self, link: Link, session: Session, own: OwnBatches, holders: Holders, clock: Clock, hub_id: str) -> None:
+    """`declares_unique(table, fields)` says whether the application knows of such a unique index."""
+
+    def __init__(
+        self,
+        link: Link,
+        session: Session,
+        own: OwnBatches,
+        holders: Holders,
+        clock: Clock,
+        hub_id: str,
+        declares_unique: Callable[[str, tuple[str, ...]], bool],
+    ) -> None:
         self._link = link
         self._session = session
         self._own = own
         self._holders = holders
         self._clock = clock
         self._hub_id = hub_id
-        self._in_doubt: WriteBatch | None = None
+        self._declares_unique = declares_unique
+        self._outcomes = Outcomes(link, own, hub_id)
+        self._in_doubt: Sent | None = None
         self._is_cancelled = False
 
     async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
@@ -78,30 +96,35 @@ class Transactions:
         except BaseException:
             self._own.failed(batch.id)
             raise
-        return await self._commit(batch, deadline)
+        return await self._commit(Sent(batch, at), deadline)
 
     async def _send_until_open(self, batch: WriteBatch, at: Timestamp, deadline: float) -> None:
         """Repeats what lost its connection; afterwards everything is written and only the commit is missing."""
+        requests = Requests(batch.writes)
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
-                return await self._send(batch, at, deadline)
+                return await self._send(batch, requests, at, deadline)
+            except _KeyInTheWay:
+                continue  # each index can be in the way once
             except _LostConnection as exc:
                 if self._is_cancelled or self._clock.monotonic() + backoff_s >= deadline:
                     raise DeadlineExceeded("the database could not be reached in time; nothing was written") from exc
             await self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
-    async def _send(self, batch: WriteBatch, at: Timestamp, deadline: float) -> None:
+    async def _send(self, batch: WriteBatch, requests: Requests, at: Timestamp, deadline: float) -> None:
         await self._link.begin(self._session, at)
         try:
             with time_limit(deadline - self._clock.monotonic()):
                 await self._move_clock(batch)
-                for collection, writes in _by_table(batch.writes).items():
-                    await self._write(collection, writes)
+                for table in requests.tables:
+                    await self._write(table, requests)
                 await self._record(batch.records)
             if self._is_cancelled:
                 raise Unavailable("the call was cancelled before its commit")
+            if self._clock.monotonic() >= deadline:
+                raise DeadlineExceeded("the deadline passed before the commit; nothing was written")
         except BaseException as exc:
             await self._abort()
             if isinstance(exc, PyMongoError) and (faults.is_connection_lost(exc) or exc.timeout):
@@ -111,10 +134,8 @@ class Transactions:
     async def _move_clock(self, batch: WriteBatch) -> None:
         """The first write: whoever moved the same clock after our position has won already."""
         change: Document = {"$inc": {"n": Int64(1)}, "$set": {"by": batch.id}}
-        if batch.isolation == "serializable":
-            row = CLOCK
-        else:
-            row = hub_clock(self._hub_id)
+        row = clock_of(batch, self._hub_id)
+        if row != CLOCK:
             change["$set"]["expiresAt"] = self._date() + KEPT
         try:
             await self._link.bulk_write(CLOCKS, [UpdateOne({"_id": row}, change, upsert=True)], self._session)
@@ -125,17 +146,27 @@ class Transactions:
             raise
         self._holders.clock_is_free()
 
-    async def _write(self, collection: str, writes: Sequence[Write]) -> None:
-        """Deletes before updates before inserts: a key of a unique index may pass from one row to another."""
-        deletes = [_request(write) for write in writes if isinstance(write, Delete)]
-        others = [_request(write) for write in writes if isinstance(write, (Update, Replace)) and not _is_empty(write)]
-        inserts = [write.row for write in writes if isinstance(write, Insert)]
-        if requests := deletes + others:
-            found = await self._link.bulk_write(collection, requests, self._session)
-            if found != len(requests):
-                raise Conflict("a row that is to be written is not there any more")
-        if inserts:
-            await self._link.insert(collection, inserts, self._session)
+    async def _write(self, table: str, requests: Requests) -> None:
+        try:
+            if existing := requests.of_existing(table):
+                found = await self._link.bulk_write(table, existing, self._session)
+                if found != len(existing):
+                    # The transaction sees exactly what was there at its position, so the mutation ran on something older or newer.
+                    raise Conflict("a row that is to be written is not there any more")
+            if new := requests.of_new(table):
+                await self._link.insert(table, new, self._session)
+        except PyMongoError as exc:
+            if index := faults.taken_key(exc):
+                self._judge_taken_key(table, index, requests, exc)
+            raise
+
+    def _judge_taken_key(self, table: str, index: tuple[str, ...], requests: Requests, exc: PyMongoError) -> None:
+        """Returns if the mutation may do better when it runs again."""
+        if requests.park(table, index):
+            raise _KeyInTheWay from exc
+        if not self._declares_unique(table, index):  # so the mutation cannot have looked, and would do the same again
+            fields = ", ".join(index)
+            raise UniqueViolation(f"{table}: another row has the same ({fields}), unique by an index that is not declared") from exc
 
     async def _record(self, records: Sequence[RequestRecord]) -> None:
         if not records:
@@ -154,41 +185,63 @@ class Transactions:
         ]
         await self._link.insert(REQUESTS, rows, self._session)
 
-    async def _commit(self, batch: WriteBatch, deadline: float) -> Timestamp:
-        """Commit again until the server says for certain what happened. That is safe: a commit counts once."""
+    async def _commit(self, sent: Sent, deadline: float) -> Timestamp:
+        """Commit again until it is known what happened. That is safe: a commit counts once.
+
+        Whatever goes wrong meanwhile, the transaction stays in doubt until something proves the one or the other.
+        """
+        self._in_doubt = sent
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
                 with time_limit(min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)):
-                    await self._session.commit_transaction()
+                    return self._settled(await self._ask(sent))
+            except Conflict:
                 self._in_doubt = None
-                assert self._session.operation_time is not None
-                return from_bson(self._session.operation_time)
-            except PyMongoError as exc:
-                if (ts := self._own.committed_at(batch.id)) is not None:
-                    self._in_doubt = None
-                    return ts  # the feed has brought it, which is as good as an acknowledgement
-                if not faults.is_outcome_unknown(exc):
-                    self._in_doubt = None
-                    self._own.failed(batch.id)
-                    raise faults.of_write(exc) from exc
-                self._in_doubt = batch
-                log.warning("commit without an answer", extra={"batch": batch.id, "error": faults.brief(exc)})
-                if self._clock.monotonic() + backoff_s >= deadline:
-                    raise OutcomeUnknown("the database did not say in time whether it committed") from exc
+                self._own.failed(sent.batch.id)
+                raise
+            except Exception as exc:  # not only the driver's: nothing but a proof ends the doubt
+                cause = exc
+            if (ts := self._own.committed_at(sent.batch.id)) is not None:
+                return self._settled(ts)  # the feed has brought it, which is as good as an acknowledgement
+            log.warning("commit without an answer", extra={"batch": sent.batch.id, "error": faults.brief(cause)})
+            if self._clock.monotonic() + backoff_s >= deadline:
+                raise self._given_up(sent) from cause
             await self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
+    async def _ask(self, sent: Sent) -> Timestamp:
+        """Raises Conflict if it is proven that nothing was written; whatever else it raises proves nothing."""
+        if sent.over_at is None:
+            try:
+                await self._session.commit_transaction()
+                assert self._session.operation_time is not None
+                return from_bson(self._session.operation_time)
+            except PyMongoError as exc:
+                if faults.is_outcome_unknown(exc):
+                    raise
+        # The driver may have sent the commit twice, so even its first answer can be the server's second.
+        return await self._outcomes.tell(sent)
+
+    def _settled(self, ts: Timestamp) -> Timestamp:
+        self._in_doubt = None
+        return ts
+
+    def _given_up(self, sent: Sent) -> OutcomeUnknown:
+        if sent.over_at is not None:
+            self._in_doubt = None  # for ever unknown, but over: nothing of it can be committed beside the next one
+        return OutcomeUnknown("the database did not say in time whether it committed")
+
     async def _resolve(self, deadline: float) -> None:
         """Nothing else commits until it is known what became of the batch before."""
-        if (batch := self._in_doubt) is None:
+        if (sent := self._in_doubt) is None:
             return
         try:
-            await self._commit(batch, deadline)
+            await self._commit(sent, deadline)
         except OutcomeUnknown as exc:
             raise Unavailable("it is not known yet whether the commit before happened; nothing was written") from exc
-        except HubError:
-            log.warning("commit without an answer did not happen", extra={"batch": batch.id})
+        except Conflict:
+            log.warning("commit without an answer did not happen", extra={"batch": sent.batch.id})
 
     async def _abort(self) -> None:
         try:
@@ -199,32 +252,6 @@ class Transactions:
 
     def _date(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
-
-
-def _by_table(writes: Sequence[Write]) -> dict[str, list[Write]]:
-    tables: dict[str, list[Write]] = defaultdict(list)
-    for write in writes:
-        tables[write.table].append(write)
-    return tables
-
-
-def _is_empty(write: Update | Replace) -> bool:
-    return isinstance(write, Update) and not write.set and not write.unset
-
-
-def _request(write: Update | Replace | Delete) -> WriteRequest:
-    match write:
-        case Delete():
-            return DeleteOne({"_id": write.id})
-        case Replace():
-            return ReplaceOne({"_id": write.id}, dict(write.row))
-        case Update():
-            change: Document = {}
-            if write.set:
-                change["$set"] = dict(write.set)
-            if write.unset:
-                change["$unset"] = dict.fromkeys(write.unset, True)
-            return UpdateOne({"_id": write.id}, change)
 
 
 async def _ended(task: asyncio.Task[Timestamp]) -> None:

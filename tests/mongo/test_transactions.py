@@ -10,16 +10,32 @@ import time
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.write_concern import WriteConcern
 
-from hub.core.commits import BatchId
+from hub.clock import SystemClock
+from hub.core.commits import BatchId, RowChange
 from hub.core.ranges import IndexRange
-from hub.errors import Conflict, DeadlineExceeded, HubError, InvalidRow, LimitExceeded, OutcomeUnknown, Unavailable
-from hub.mongo.driver import DriverName
+from hub.errors import (
+    Conflict,
+    DeadlineExceeded,
+    FunctionError,
+    HubError,
+    InvalidRow,
+    LimitExceeded,
+    OutcomeUnknown,
+    Unavailable,
+    UniqueViolation,
+)
+from hub.mongo.batches import OwnBatches
+from hub.mongo.driver import DriverName, LinkOptions, connect
 from hub.mongo.embedded import EmbeddedMongod
+from hub.mongo.holders import Holders
 from hub.mongo.store import MongoStore
-from hub.store import CLOCK, Write
+from hub.mongo.transactions import Transactions
+from hub.store import CLOCK, Update, Write
 from hub.timestamps import Timestamp
-from tests.builders import BY_CHAT, a_batch, a_record, a_row, delete, insert, update
+from tests.builders import BY_CHAT, a_batch, a_record, a_row, delete, insert, replace, update
 from tests.contract.databases import Feed
 from tests.mongo.conftest import Client, Line, MakeStore
 
@@ -130,6 +146,136 @@ async def test_a_lost_commit_that_never_happened_is_a_conflict(
     await feed.close()
 
 
+async def applied_and_forgotten(line: Line, client: Client, database: str) -> None:
+    """The commit has happened, its answers got lost, and the server no longer knows of the session."""
+    while not await client[database]["messages"].find_one({"_id": "m1"}):
+        pass
+    unacknowledged = WriteConcern(0)  # anything else is sent on a session, and refused
+    await client["config"]["transactions"].with_options(write_concern=unacknowledged).delete_many({})
+    while await client["config"]["transactions"].find_one({}):
+        pass
+
+
+async def test_a_commit_that_the_server_has_forgotten_is_known_by_the_clock_row(
+    line: Line, make_store: MakeStore, client: Client, database_name: str
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose_answers_to("commitTransaction", 10_000)
+    call = asyncio.create_task(commit(store, feed.position, insert(a_row("m1", chatId="a")), name="mine"))
+    await applied_and_forgotten(line, client, database_name)
+    line.restore()
+    bound = await call
+    await feed.until(bound)
+    assert [one.batch for one in feed.commits] == ["mine"]
+    await feed.until(await commit(store, feed.position, insert(a_row("m2", chatId="a")), name="next"))
+    assert (await store.clocks())[CLOCK] == 2
+    await feed.close()
+
+
+async def moved_on(make_store: MakeStore, url: str) -> None:
+    """Another hub commits twice."""
+    other = await make_store(url, hub_id="hub-b")
+    theirs = await followed(other)
+    for name in ("theirs-1", "theirs-2"):
+        await theirs.until(await commit(other, theirs.position, insert(a_row(name)), name=name))
+    await theirs.close()
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+async def test_a_forgotten_commit_behind_others_is_told_by_the_feed_or_unknown_and_never_a_conflict(
+    line: Line, make_store: MakeStore, client: Client, mongo_url: str, database_name: str, is_followed: bool
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    at = feed.position
+    line.lose_answers_to("commitTransaction", 10_000)
+    call = asyncio.create_task(commit(store, at, insert(a_row("m1", chatId="a")), name="mine", within_s=4))
+    await applied_and_forgotten(line, client, database_name)
+    await moved_on(make_store, mongo_url)
+    line.restore()
+    if is_followed:
+        while not feed.commits:
+            await feed.next()
+        assert await call >= feed.commits[0].ts
+    else:
+        with pytest.raises(OutcomeUnknown):
+            await call
+    await feed.until(await store.barrier(feed.position))
+    await feed.until(await commit(store, feed.position, insert(a_row("m2", chatId="a")), name="next"))
+    assert [one.batch for one in feed.commits] == ["mine", None, None, "next"]
+    await feed.close()
+
+
+async def test_a_transaction_ended_by_others_who_went_on_is_a_conflict_once_the_feed_has_passed_it_by(
+    line: Line, make_store: MakeStore, client: Client, mongo_url: str, database_name: str
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose("commitTransaction", 10_000)
+    call = asyncio.create_task(commit(store, feed.position, insert(a_row(chatId="a")), name="mine"))
+    while not (sessions := await open_transactions(client, database_name)):
+        pass
+    await client.admin.command({"killSessions": sessions})
+    await moved_on(make_store, mongo_url)
+    line.restore()
+    while not call.done():
+        await feed.next()
+    with pytest.raises(Conflict):
+        await call
+    assert [one.batch for one in feed.commits] == [None, None]
+    await feed.close()
+
+
+async def test_a_resync_while_a_commit_is_in_doubt_proves_nothing_about_it(
+    line: Line, make_store: MakeStore, client: Client, mongo_url: str, database_name: str
+) -> None:
+    store = await make_store(line.url)
+    feed = await followed(store)
+    line.lose_answers_to("commitTransaction", 10_000)
+    call = asyncio.create_task(commit(store, feed.position, insert(a_row("m1", chatId="a")), name="mine", within_s=4))
+    await applied_and_forgotten(line, client, database_name)
+    await moved_on(make_store, mongo_url)
+    await feed.close()
+    line.restore()
+    again = await followed(store)
+    while not call.done():
+        await again.next()
+    with pytest.raises(OutcomeUnknown):
+        await call
+    await again.close()
+
+
+class Stumbling(AsyncClientSession):
+    """Commits, and then fails as no driver should."""
+
+    async def commit_transaction(self) -> None:
+        await super().commit_transaction()
+        raise RuntimeError("stumbled")
+
+
+async def test_whatever_a_commit_raises_is_a_doubt_and_nothing_else_commits_until_it_is_resolved(
+    mongo_url: str, database_name: str, store: MongoStore
+) -> None:
+    feed = await followed(store)
+    link = connect(mongo_url, database_name, "pymongo", LinkOptions("hub doubt test"))
+    session = await link.start_session()
+    own, clock = OwnBatches(), SystemClock()
+    transactions = Transactions(link, session, own, Holders(link, session, clock), clock, "hub-a", lambda _, __: True)
+    steady, session.__class__ = session.__class__, Stumbling  # type: ignore[assignment]  # so that its commits fail
+    with pytest.raises(OutcomeUnknown):
+        await transactions.transact(a_batch("mine", insert(a_row("m1"))), feed.position, time.monotonic() + 1)
+    with pytest.raises(Unavailable):
+        await transactions.transact(a_batch("too soon", insert(a_row("m2"))), feed.position, time.monotonic() + 0.5)
+    session.__class__ = steady
+    await feed.until(await store.barrier(feed.position))
+    bound = await transactions.transact(a_batch("next", insert(a_row("m3"))), feed.position, time.monotonic() + 10)
+    await feed.until(bound)
+    assert set(await store.get("messages", ["m1", "m2", "m3"], feed.position)) == {"m1", "m3"}
+    await link.close()
+    await feed.close()
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_cancelled_call_leaves_no_transaction_open(
     make_store: MakeStore, mongo_url: str, client: Client, database_name: str, driver: DriverName
@@ -196,6 +342,113 @@ async def test_a_unique_key_may_pass_from_one_row_to_another(store: MongoStore) 
     taken = update(a_row("m2", chatId="a"), clientMessageId="c1")
     await feed.until(await commit(store, feed.position, taken, delete("m3"), name="four"))
     assert set(await store.get("messages", ["m1", "m2", "m3"], feed.position)) == {"m2"}
+    await feed.close()
+
+
+KEYED = [a_row(f"m{n}", chatId="a", clientMessageId=f"c{n}") for n in range(4)]
+
+
+def rekeyed(row: int, key: int | None, *, whole: bool = False) -> Write:
+    """Gives the row another key, or none."""
+    if whole:
+        return replace(a_row(f"m{row}", chatId="a", clientMessageId=f"c{key}"))
+    return update(KEYED[row], unset=("clientMessageId",)) if key is None else update(KEYED[row], clientMessageId=f"c{key}")
+
+
+@pytest.mark.parametrize(
+    ("writes", "keys"),
+    [
+        pytest.param([rekeyed(0, 1), rekeyed(1, 2), rekeyed(2, 9)], "c1 c2 c9 c3", id="a chain from its wrong end"),
+        pytest.param([rekeyed(2, 9), rekeyed(1, 2), rekeyed(0, 1)], "c1 c2 c9 c3", id="a chain from its right end"),
+        pytest.param([rekeyed(0, 1), rekeyed(1, 0)], "c1 c0 c2 c3", id="a swap"),
+        pytest.param([rekeyed(0, 1), rekeyed(1, 2), rekeyed(2, 0)], "c1 c2 c0 c3", id="a ring"),
+        pytest.param([rekeyed(0, 1), rekeyed(1, None)], "c1 None c2 c3", id="a key given up after it is taken"),
+        pytest.param([rekeyed(0, 1, whole=True), rekeyed(1, 0, whole=True)], "c1 c0 c2 c3", id="whole rows swap"),
+        pytest.param([rekeyed(0, 1), rekeyed(1, 3), delete("m3")], "c1 c3 c2", id="a deleted row's key"),
+        pytest.param(
+            [insert(a_row("m9", chatId="a", clientMessageId="c0")), rekeyed(0, 1), rekeyed(1, 8)], "c1 c8 c2 c3 c0", id="new"
+        ),
+    ],
+)
+async def test_unique_keys_pass_along_rows_of_one_batch_in_any_order(
+    store: MongoStore, client: Client, database_name: str, writes: list[Write], keys: str
+) -> None:
+    await client[database_name]["messages"].insert_many(KEYED)
+    feed = await followed(store)
+    await feed.until(await commit(store, feed.position, *writes, name="mine"))
+    (mine,) = feed.commits
+    found = await store.get("messages", [f"m{n}" for n in range(10)], feed.position)
+    assert " ".join(str(found[row_id].get("clientMessageId")) for row_id in sorted(found, key=str)) == keys
+    images = {change.id: change.after for change in mine.changes if isinstance(change, RowChange) and change.after}
+    assert images == {row_id: found[row_id] for row_id in images}
+    assert {change.id for change in mine.changes if isinstance(change, RowChange)} == {write.id for write in writes}
+    await feed.close()
+
+
+async def test_a_key_that_a_row_outside_of_the_batch_holds_is_a_conflict_after_two_attempts(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    await client[database_name]["messages"].insert_many(KEYED)
+    feed = await followed(store)
+    async with asyncio.timeout(5):
+        with pytest.raises(Conflict):
+            await commit(store, feed.position, rekeyed(0, 3), rekeyed(1, 0))
+    await feed.close()
+
+
+async def test_a_unique_index_that_the_application_does_not_know_is_named_at_once(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    await client[database_name]["messages"].create_index([("text", 1)], unique=True)
+    await client[database_name]["messages"].insert_one(a_row("m1", text="t"))
+    feed = await followed(store)
+    async with asyncio.timeout(5):
+        with pytest.raises(UniqueViolation, match=r"messages.*\(text\)"):
+            await commit(store, feed.position, insert(a_row("m2", text="t")), within_s=60)
+    await feed.close()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_write_that_changes_nothing_finds_its_row_all_the_same(
+    store: MongoStore, client: Client, database_name: str, whole: bool
+) -> None:
+    row = a_row("m1", chatId="a")
+    await client[database_name]["messages"].insert_one(row)
+    feed = await followed(store)
+    write = replace(row) if whole else update(row, chatId="a")
+    await feed.until(await commit(store, feed.position, write, name="mine"))
+    assert [one.batch for one in feed.commits] == ["mine"]
+    await feed.close()
+
+
+@pytest.mark.parametrize("write", [update(a_row("gone"), text="x"), replace(a_row("gone")), delete("gone")], ids=repr)
+async def test_a_row_that_is_not_there_is_a_conflict_at_once(store: MongoStore, write: Write) -> None:
+    feed = await followed(store)
+    async with asyncio.timeout(5):
+        with pytest.raises(Conflict):
+            await commit(store, feed.position, write)
+    await feed.close()
+
+
+async def test_what_a_validator_refuses_is_refused_at_once(store: MongoStore, client: Client, database_name: str) -> None:
+    await client[database_name].command({"collMod": "messages", "validator": {"text": {"$ne": "no"}}})
+    feed = await followed(store)
+    async with asyncio.timeout(5):
+        with pytest.raises(InvalidRow, match="validator"):
+            await commit(store, feed.position, insert(a_row(text="no")), within_s=60)
+    await feed.until(await commit(store, feed.position, insert(a_row(text="yes"))))
+    await feed.close()
+
+
+async def test_what_the_server_refuses_for_good_is_refused_at_once_in_its_words(
+    store: MongoStore, client: Client, database_name: str
+) -> None:
+    await client[database_name]["messages"].insert_one({"_id": "m1", "text": "x"})
+    feed = await followed(store)
+    async with asyncio.timeout(5):
+        with pytest.raises(FunctionError, match=r"_id.*immutable"):
+            await commit(store, feed.position, Update("messages", "m1", {"_id": "m2"}, (), a_row("m2")), within_s=60)
+    await feed.until(await commit(store, feed.position, insert(a_row("m2"))))
     await feed.close()
 
 

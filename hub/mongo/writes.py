@@ -1,0 +1,79 @@
+"""Writes: a batch as bulk requests, table by table, in an order that lets keys of unique indexes pass between rows.
+
+Pure; called by `hub.mongo.transactions`. The server checks unique indexes after each request, not at the commit, and a batch does
+not say which keys its rows had before. So requests go out in the plain order first; should a key be in the way, the rows that may
+hold it are parked on keys of their own before any gets its final one, which works for chains and for rows that swap keys.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+
+from bson import ObjectId
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+
+from hub.mongo.driver import Document, WriteRequest
+from hub.store import Delete, Insert, Replace, Update, Write
+from hub.values import Row, Value
+
+
+class Requests:
+    def __init__(self, writes: Sequence[Write]) -> None:
+        self._writes: dict[str, list[Write]] = defaultdict(list)
+        for write in writes:
+            self._writes[write.table].append(write)
+        self._parked_fields: dict[str, set[str]] = defaultdict(set)
+
+    @property
+    def tables(self) -> list[str]:
+        return list(self._writes)
+
+    def of_existing(self, table: str) -> list[WriteRequest]:
+        """Deletes first: what they free may be taken by the others. Each request finds one row."""
+        writes = self._writes[table]
+        deletes: list[WriteRequest] = [DeleteOne({"_id": write.id}) for write in writes if isinstance(write, Delete)]
+        parking = [UpdateOne({"_id": write.id}, {"$set": keys}) for write in _changes(writes) if (keys := self._parking(write))]
+        return [*deletes, *parking, *(_request(write) for write in _changes(writes))]
+
+    def of_new(self, table: str) -> list[Row]:
+        """To be inserted after the others are through."""
+        return [write.row for write in self._writes[table] if isinstance(write, Insert)]
+
+    def park(self, table: str, index: Sequence[str]) -> bool:
+        """A key of this unique index was in the way of a row: from now on its rows are parked first. False if that cannot help:
+        they were already, or no two of them change."""
+        fields = {path.partition(".")[0] for path in index} - {"_id"}
+        if fields <= self._parked_fields[table]:
+            return False
+        self._parked_fields[table] |= fields
+        return sum(bool(self._parking(write)) for write in _changes(self._writes[table])) > 1
+
+    def _parking(self, write: Update | Replace) -> dict[str, Value]:
+        """Every field that counts and that the write determines: final values come with the write itself."""
+        fields = self._parked_fields[write.table]
+        if isinstance(write, Replace):
+            return {name: _nobodys(write.row.get(name)) for name in fields}
+        return {name: _nobodys(write.set.get(name)) for name in fields if name in write.set or name in write.unset}
+
+
+def _nobodys(final: Value) -> Value:
+    """A value that no row has; a text where a text will be, so that a validator may accept it."""
+    return uuid.uuid4().hex if isinstance(final, str) else ObjectId()
+
+
+def _changes(writes: Sequence[Write]) -> list[Update | Replace]:
+    """All but updates that change nothing: MongoDB refuses those."""
+    return [write for write in writes if isinstance(write, Replace) or (isinstance(write, Update) and (write.set or write.unset))]
+
+
+def _request(write: Update | Replace) -> WriteRequest:
+    if isinstance(write, Replace):
+        return ReplaceOne({"_id": write.id}, dict(write.row))
+    change: Document = {}
+    if write.set:
+        change["$set"] = dict(write.set)
+    if write.unset:
+        change["$unset"] = dict.fromkeys(write.unset, True)
+    return UpdateOne({"_id": write.id}, change)
