@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from hub.core.ranges import IndexKey
 from hub.errors import ConfigError, Unavailable
 from hub.mongo import faults, names
-from hub.mongo.driver import Document, Link, from_bson
+from hub.mongo.driver import Document, Link, from_bson, time_limit
 from hub.store import CLOCK, DeclaredTable
 from hub.timestamps import ZERO, Timestamp
 
@@ -40,7 +40,21 @@ class Prepared:
     left_over: dict[str, list[str]] = field(default_factory=dict)
 
 
-async def prepare_own(link: Link) -> None:
+class Patient:
+    """A link whose commands end in time. Building an index, and looking through a table, may take `long_s`."""
+
+    def __init__(self, link: Link, *, short_s: float, long_s: float) -> None:
+        self._link = link
+        self._short_s = short_s
+        self._long_s = long_s
+
+    async def command(self, command: Document) -> Document:
+        takes_long = "createIndexes" in command or "find" in command
+        with time_limit(self._long_s if takes_long else self._short_s):
+            return await self._link.command(command)
+
+
+async def prepare_own(link: Patient) -> None:
     """The hub's own collections; the server removes from them what has outlived its `expiresAt`."""
     for name in (names.CLOCKS, names.REQUESTS, names.MARKS):
         # This creates the collection too.
@@ -50,7 +64,7 @@ async def prepare_own(link: Link) -> None:
     await link.command({"update": names.CLOCKS, "updates": [first], **_DURABLE})
 
 
-async def prepare_tables(link: Link, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> Prepared:
+async def prepare_tables(link: Patient, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> Prepared:
     """Raises ConfigError with one line for each table that cannot be prepared; the others are prepared all the same.
 
     Nothing is dropped unless every table could be prepared: after a refusal the code of before goes on, with its indexes.
@@ -74,7 +88,7 @@ async def prepare_tables(link: Link, tables: Sequence[DeclaredTable], *, drop_un
 
 
 async def _prepare_table(
-    link: Link, table: DeclaredTable, collection: Document | None, done: Prepared, *, drop_unused: bool
+    link: Patient, table: DeclaredTable, collection: Document | None, done: Prepared, *, drop_unused: bool
 ) -> None:
     """Everything but to drop what is left over."""
     if names.is_own_collection(table.name):
@@ -99,7 +113,7 @@ async def _prepare_table(
     done.index_names |= serving
 
 
-async def _drop_impostors(link: Link, table: str, missing: Sequence[IndexKey], done: Prepared) -> None:
+async def _drop_impostors(link: Patient, table: str, missing: Sequence[IndexKey], done: Prepared) -> None:
     """What has the name of an index that is to be made, and is something else, serves nobody and is in its way."""
     left_over = done.left_over[table]
     taken = [name for key in missing if (name := names.index_name(key)) in left_over]
@@ -107,7 +121,7 @@ async def _drop_impostors(link: Link, table: str, missing: Sequence[IndexKey], d
     done.left_over[table] = [name for name in left_over if name not in taken]
 
 
-async def _clear_away(link: Link, done: Prepared, *, drop_unused: bool) -> None:
+async def _clear_away(link: Patient, done: Prepared, *, drop_unused: bool) -> None:
     for table, left_over in done.left_over.items():
         if drop_unused:
             await _drop(link, table, left_over, done)
@@ -150,18 +164,18 @@ def _left_over(indexes: Sequence[Mapping[str, Any]], wanted: Sequence[IndexKey])
     ]
 
 
-async def _collections(link: Link, wanted: Sequence[str]) -> dict[str, Document]:
+async def _collections(link: Patient, wanted: Sequence[str]) -> dict[str, Document]:
     reply = await link.command({"listCollections": 1, "filter": {"name": {"$in": list(wanted)}}, "cursor": _ALL})
     return {found["name"]: found for found in reply["cursor"]["firstBatch"]}
 
 
-async def _indexes(link: Link, table: str) -> list[Document]:
+async def _indexes(link: Patient, table: str) -> list[Document]:
     reply = await link.command({"listIndexes": table, "cursor": _ALL})
     found: list[Document] = reply["cursor"]["firstBatch"]
     return found
 
 
-async def _create_collection(link: Link, name: str) -> Timestamp:
+async def _create_collection(link: Patient, name: str) -> Timestamp:
     try:
         reply = await link.command({"create": name, **_DURABLE})
     except OperationFailure as exc:
@@ -171,7 +185,7 @@ async def _create_collection(link: Link, name: str) -> Timestamp:
     return from_bson(reply["operationTime"])
 
 
-async def _create_indexes(link: Link, table: str, keys: Sequence[IndexKey], done: Prepared) -> None:
+async def _create_indexes(link: Patient, table: str, keys: Sequence[IndexKey], done: Prepared) -> None:
     """All in one command, which makes all of them or none."""
     if not keys:
         return
@@ -202,7 +216,7 @@ def _why_not(keys: Sequence[IndexKey], exc: OperationFailure) -> str:
     return f"index {every} cannot be made: {faults.brief(exc)}"
 
 
-async def _drop(link: Link, table: str, index_names: Sequence[str], done: Prepared) -> None:
+async def _drop(link: Patient, table: str, index_names: Sequence[str], done: Prepared) -> None:
     for name in index_names:
         try:
             reply = await link.command({"dropIndexes": table, "index": name, **_DURABLE})
@@ -214,7 +228,7 @@ async def _drop(link: Link, table: str, index_names: Sequence[str], done: Prepar
         done.notes.append(f"{table}: dropped index {name}, which is not declared any more")
 
 
-async def _refuse_arrays(link: Link, key: IndexKey, name: str, done: Prepared, *, is_new: bool) -> None:
+async def _refuse_arrays(link: Patient, key: IndexKey, name: str, done: Prepared, *, is_new: bool) -> None:
     """An array has an entry for each element, so its row would stand in several places of the index.
 
     The index itself knows whether it ever held one (and does not forget), so rows are searched only then.
@@ -235,7 +249,7 @@ async def _refuse_arrays(link: Link, key: IndexKey, name: str, done: Prepared, *
             )
 
 
-async def _is_multikey(link: Link, key: IndexKey, name: str) -> bool:
+async def _is_multikey(link: Patient, key: IndexKey, name: str) -> bool:
     reply = await link.command(
         {
             "explain": {

@@ -20,9 +20,9 @@ from hub.mongo.barrier import Barrier
 from hub.mongo.batches import OwnBatches
 from hub.mongo.changefeed import Changefeed
 from hub.mongo.connect import address, check_server, clear_errors
-from hub.mongo.driver import DriverName, Link, LinkOptions, Session, connect, from_bson, time_limit
+from hub.mongo.driver import GOODBYE_S, DriverName, Link, LinkOptions, Session, connect, from_bson, time_limit
 from hub.mongo.holders import Holders
-from hub.mongo.indexes import Prepared, prepare_own, prepare_tables
+from hub.mongo.indexes import Patient, Prepared, prepare_own, prepare_tables
 from hub.mongo.reads import Reads
 from hub.mongo.transactions import Transactions
 from hub.store import DeclaredTable, FeedBatch, RequestRecord, StoreHealth, WriteBatch
@@ -36,10 +36,12 @@ _POLL_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. `open_s`: to connect at the start; `read_s`: one read, or anything else without a deadline of its own."""
+    """In seconds. `open_s`: to connect at the start; `read_s`: one read, or anything else without a deadline of its own;
+    `build_s`: to build the indexes of one table, or to look through one."""
 
     open_s: float = 5.0
     read_s: float = 5.0
+    build_s: float = 3600.0
 
 
 class _Parts:
@@ -58,7 +60,8 @@ class _Parts:
 
     async def close(self) -> None:
         self.feed.close()
-        await self.session.end_session()
+        with time_limit(GOODBYE_S):
+            await self.session.end_session()
         await asyncio.gather(*(link.close() for link in self.links))
 
 
@@ -97,7 +100,7 @@ class MongoStore:
             reads, sequencer, feed = links
             await check_server(reads, self._url, self.timeouts.open_s)
             with clear_errors(self._url):
-                await prepare_own(reads)
+                await prepare_own(self._patient(reads))
                 self._opened = _Parts(self, reads, sequencer, feed, await sequencer.start_session())
         except BaseException:
             for link in links:
@@ -130,8 +133,11 @@ class MongoStore:
         self._use(prepared)
         return prepared.notes
 
+    def _patient(self, link: Link) -> Patient:
+        return Patient(link, short_s=self.timeouts.read_s, long_s=self.timeouts.build_s)
+
     async def _prepare(self, tables: Sequence[DeclaredTable], *, drop_unused: bool) -> Prepared:
-        prepared = await prepare_tables(self._parts.read_link, tables, drop_unused=drop_unused)
+        prepared = await prepare_tables(self._patient(self._parts.read_link), tables, drop_unused=drop_unused)
         self._declared = tuple(tables)
         return prepared
 
@@ -169,7 +175,7 @@ class MongoStore:
     async def recreate(self) -> None:
         """After the database was dropped under the hub: the collections and indexes are made again, empty."""
         try:
-            await prepare_own(self._parts.read_link)
+            await prepare_own(self._patient(self._parts.read_link))
         except PyMongoError as exc:
             raise Unavailable(f"collections cannot be made again: {faults.brief(exc)}") from exc
         self._use(await self._prepare(self._declared, drop_unused=False))

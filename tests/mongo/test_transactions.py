@@ -37,7 +37,7 @@ from hub.store import CLOCK, Update, Write
 from hub.timestamps import Timestamp
 from tests.builders import BY_CHAT, a_batch, a_record, a_row, delete, insert, replace, update
 from tests.contract.databases import Feed
-from tests.mongo.conftest import Client, Line, MakeStore
+from tests.mongo.conftest import MESSAGES, Client, Line, MakeStore
 
 pytestmark = pytest.mark.real
 
@@ -479,8 +479,18 @@ async def test_a_database_that_hangs_costs_a_call_its_deadline_and_no_more(
         with pytest.raises(DeadlineExceeded):
             await commit(store, at, insert(a_row("m1")), name="hangs", within_s=1)
         assert time.monotonic() - started < 2.5
-        with pytest.raises(Unavailable):
-            await store.read(IndexRange(BY_CHAT), at)
+        for call in (
+            store.read(IndexRange(BY_CHAT), at),
+            store.get("messages", ["m1"], at),
+            store.get_record("key", at),
+            store.clocks(),
+            store.barrier(at),
+            store.prepare([MESSAGES], drop_unused=True),
+        ):
+            started = time.monotonic()
+            with pytest.raises(Unavailable):
+                await call
+            assert time.monotonic() - started < 2.5
         async with asyncio.timeout(5):
             while store.health().feed_is_live:  # noqa: ASYNC110  # it is a matter of time
                 await asyncio.sleep(0.05)
