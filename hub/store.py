@@ -140,15 +140,19 @@ class Store(Protocol):
         """The change feed, from now on. The first batch has `resync=True` and says where the feed starts.
 
         Reconnects by itself; when it cannot resume it yields a `resync` batch and goes on. Ends only by being closed.
+        Changes to tables that were never prepared may be left out.
         """
         ...
 
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
-        """Rows of the range in its direction, up to its limit, as they were at `at`. Raises SnapshotTooOld, Unavailable."""
+        """Rows of the range in its direction, up to its limit, as they were at `at`.
+
+        Raises SnapshotTooOld, Unavailable, InvalidRow (another writer's row cannot be decoded, or its id is no RowId).
+        """
         ...
 
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
-        """Rows by id as they were at `at`; missing ones are left out."""
+        """Rows by id as they were at `at`; missing ones are left out. Raises as `read` does."""
         ...
 
     async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None: ...
@@ -162,6 +166,8 @@ class Store(Protocol):
         Raises Conflict (nothing written: something it wrote, or the clock, changed after `at`, or a key exists already),
         Unavailable (nothing written, the deadline passed), OutcomeUnknown (the deadline passed and nobody can tell yet; the
         next call first finds out).
+        What would be refused again is an error of the function: LimitExceeded, InvalidRow, UniqueViolation (by an index that
+        was not prepared), FunctionError with the database's words.
         """
         ...
 
