@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     )
 
     # --- one run of a function -------------------------------------------------------------------------------------
+    stall_exit_s: Seconds = Field(
+        15.0, ge=5, le=3600, description="Seconds of standstill (a function in one endless call) after which the hub ends itself."
+    )
     function_run_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds one run may take with all its waiting for rows.")
     function_cpu_s: Seconds = Field(2.0, gt=0, le=60, description="Seconds of CPU one run may use.")
     function_rows_read_max: int = Field(32_000, ge=1, le=1_000_000, description="Rows one run may read.")
@@ -310,7 +313,7 @@ def _shown(default: object) -> str:
     if isinstance(default, tuple):
         return ",".join(default)
     if isinstance(default, float):
-        return f"{default:g}"
+        return f"{default:.12g}"
     return "" if default is None else str(int(default) if isinstance(default, bool) else default)
 
 

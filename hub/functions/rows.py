@@ -116,10 +116,17 @@ def _aware(moment: dt.datetime) -> dt.datetime:
 def _encode_field(table: TableInfo, name: str, value: object) -> Value:
     if name in table.object_id_fields:
         if isinstance(value, str):
-            return stored_ids(value)[-1]
+            return _object_id(table, name, value)
         if isinstance(value, list):
-            return [stored_ids(item)[-1] if isinstance(item, str) else _encode(table, name, item) for item in value]
+            return [_object_id(table, name, item) if isinstance(item, str) else _encode(table, name, item) for item in value]
     return _encode(table, name, value)
+
+
+def _object_id(table: TableInfo, name: str, text: str) -> RowId:
+    found = stored_ids(text)[-1]
+    if not isinstance(found, ObjectId):
+        raise InvalidRow(f"{table.name}.{name}: {text!r} is not an id of that table, which are 24 hex digits")
+    return found
 
 
 def _encode(table: TableInfo, name: str, value: object) -> Value:

@@ -75,7 +75,7 @@ class Engine:
             shows_crashes=shows_crashes,
         )
         self._position = FeedPosition(clock)
-        self._currency = Currency(store, self._position)
+        self._currency = Currency(store, self._position, clock)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
         self._sequencer = Sequencer(
             store, self._runner, self._position, self._currency, registry, clock, metrics, max_waiting=settings.mutation_queue_max
@@ -208,6 +208,8 @@ class Engine:
         wanted = at_ts if at_ts is not None else min_ts
         if wanted is None:
             return await self._currency.prove(deadline)
+        if unpack(wanted)[0] == 0:
+            raise BadRequest("the database has no history of that timestamp; ask for one that the hub has sent")
         if self._position.ts < wanted:
             await self._position.reach(await self._store.barrier(wanted), deadline)
         return wanted if at_ts is not None else self._position.ts

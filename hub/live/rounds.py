@@ -181,7 +181,11 @@ class Rounds:
                 images[table] = await self._store.get(table, list(ids), position)
             except HubError as error:
                 log.warning("changed rows could not be read, the whole table counts as changed", extra={"reason": error.message})
-        return [replace(commit, changes=tuple(with_image(change, images) for change in commit.changes)) for commit in commits]
+        indexed = self._queries().registry.indexed_fields
+        return [
+            replace(commit, changes=tuple(doubted(with_image(change, images), indexed) for change in commit.changes))
+            for commit in commits
+        ]
 
     def _lose_history(self, position: Timestamp) -> set[LiveQuery]:
         self._log.reset(position)
@@ -319,3 +323,14 @@ def with_image(change: RowChange | TableReset, images: Mapping[str, Mapping[RowI
         return change
     image = images[change.table].get(change.id)
     return replace(change, kind="delete") if image is None else replace(change, after=image)
+
+
+def doubted(change: RowChange | TableReset, indexed: Mapping[str, frozenset[str]]) -> RowChange | TableReset:
+    """A row of others with an array where an index looks has a place in it for each element, not the one we would compute: it
+    counts as unresolved, which concerns everybody who read a range of the table."""
+    if not isinstance(change, RowChange) or change.after is None:
+        return change
+    fields = indexed.get(change.table, frozenset())
+    if not any(isinstance(change.after.get(name), list) for name in fields):
+        return change
+    return replace(change, kind="update", after=None)

@@ -176,6 +176,7 @@ class Sequencer:
             try:
                 async with self._within(request):
                     await self._position.reach(self._last_commit, request.deadline)
+                    await self._currency.catch_up()
                     at = self._position.ts
                     if not is_new:
                         assert request.key is not None
