@@ -278,16 +278,21 @@ def test_deletions_are_filled_up_from_the_slack_and_beyond_it_the_database_is_as
     assert kept.known(newest) is not None
 
 
-def test_a_limited_range_does_not_grow_with_what_comes_before_its_rows() -> None:
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_limited_range_does_not_grow_with_what_comes_before_its_rows(descending: bool) -> None:
     kept = chat_of(50)
-    kept.read(newest)
+    wanted = in_chat(descending=descending, limit=5)
+    kept.read(wanted)
     size = kept.cache.size_bytes
     for n in range(50, 500):
-        kept.commit(inserted(a_message(n)))
-        assert kept.known(newest) == kept.stored(newest, kept.ts)
+        kept.commit(inserted(a_message(n if descending else -n)))
+        assert kept.known(wanted) == kept.stored(wanted, kept.ts)
 
     assert kept.cache.size_bytes < 2 * size
     assert kept.reads == 1
+    for limit in range(5, 40):
+        more = replace(wanted, limit=limit)
+        assert kept.known(more) in (None, kept.stored(more, kept.ts)), "what was let go is not believed to be known"
 
 
 def test_a_reader_of_more_keeps_more() -> None:
