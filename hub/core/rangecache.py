@@ -149,8 +149,10 @@ class RangeCache:
             table = self._tables.get(change.table)
             if table is None:
                 continue
-            if isinstance(change, TableReset) or change.is_unresolved:
+            if isinstance(change, TableReset):
                 self._drop_table(change.table)
+            elif change.is_unresolved:
+                self._doubt(table, change.id)
             else:
                 self._apply(table, change)
         self.position = commit.ts
@@ -279,14 +281,20 @@ class RangeCache:
             piece.held.asked = None
             self._forget_if_unneeded(piece.held)
 
+    def _doubt(self, table: _CachedTable, row_id: RowId) -> None:
+        """Nobody can say what became of this row: it may stand in any range now."""
+        for part in table.cached_ranges():
+            self._drop(part)
+        held = table.rows.get(row_id)
+        if held is not None and held.asked is not None:
+            self._drop(held.asked)
+
     def _drop_table(self, name: str) -> None:
-        """Nothing of it is certain any more."""
         table = self._tables[name]
         for part in table.cached_ranges():
             self._drop(part)
-        for held in list(table.rows.values()):
-            if held.asked is not None:
-                self._drop(held.asked)
+        for row_id in list(table.rows):
+            self._doubt(table, row_id)
         del self._tables[name]
 
     # --- rows ----------------------------------------------------------------------------------------------------------
