@@ -13,18 +13,19 @@ first to go.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-
-import bson
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from hub.core.commits import Commit, RowChange, TableReset
+from hub.core.heldrow import HeldRow
 from hub.core.rangemap import AskedRow, CachedRange, CachedRow, Piece, RangeMap
 from hub.core.ranges import BEYOND, IndexKey, IndexRange, TupleKey, tuple_key
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
 
-_ROW_BYTES = 600
-"""What a row costs beside its values: dictionary, entry, place in the table. The values cost about twice their BSON."""
+_ROW_BYTES = 1_500
+"""What a row costs beside its values: dictionaries, objects, its place in the table."""
+_FORMS = 3
+"""How many times its values are held, in bytes of BSON: as stored, and as what its readers made of it."""
 _SLOT_BYTES = 250
 """What a row's place in one range costs: key and two list items."""
 _PIECE_BYTES = 500
@@ -89,7 +90,7 @@ class RangeCache:
         """
         self._now = now
         current = self._replayed(wanted, rows, since)
-        if current is None or sum(_size_of(row) + _SLOT_BYTES for row in rows) > self._max_bytes / _GREATEST_SHARE:
+        if current is None or self._is_too_large(current.values()):
             return False
         keyed = sorted(((_rest_of_key(wanted, row), row) for row in current.values()), key=lambda entry: entry[0])
         known = self._tables.setdefault(wanted.table, _CachedTable()).make_map(wanted)
@@ -105,17 +106,21 @@ class RangeCache:
         self._keep_to_budget(used)
         return True
 
-    def _replayed(self, wanted: IndexRange, rows: Sequence[Row], since: Iterable[Commit]) -> dict[RowId, Row] | None:
+    def _replayed(self, wanted: IndexRange, rows: Sequence[Row], since: Iterable[Commit]) -> dict[RowId, HeldRow] | None:
         """The rows at `position`, by id."""
-        current = {_id(row): row for row in rows}
+        current = {_id(row): HeldRow(row) for row in rows}
         for change in _changes(since, wanted.table):
             after = self._after(change)
             if after is _UNKNOWN or isinstance(change, TableReset):
                 return None
             current.pop(change.id, None)
             if after is not None and wanted.contains(after):
-                current[change.id] = after
+                current[change.id] = HeldRow(after)
         return current
+
+    def _is_too_large(self, rows: Collection[HeldRow]) -> bool:
+        size_bytes = sum(_FORMS * row.size_bytes for row in rows) + (_ROW_BYTES + _SLOT_BYTES) * len(rows)
+        return size_bytes > self._max_bytes / _GREATEST_SHARE
 
     def hydrate_rows(
         self, table: str, ids: Iterable[RowId], rows: Mapping[RowId, Row], since: Sequence[Commit], now: float, used: set[Piece]
@@ -299,7 +304,7 @@ class RangeCache:
 
     # --- rows ----------------------------------------------------------------------------------------------------------
 
-    def _hold_row(self, table: str, row: Row) -> CachedRow:
+    def _hold_row(self, table: str, row: HeldRow) -> CachedRow:
         rows = self._tables[table].rows
         held = rows.get(_id(row))
         if held is None:
@@ -316,8 +321,8 @@ class RangeCache:
 
     def _set(self, held: CachedRow, row: Row | None) -> None:
         self._bytes -= held.size_bytes
-        held.row = row
-        held.size_bytes = _ROW_BYTES if row is None else _size_of(row)
+        held.row = row if row is None or isinstance(row, HeldRow) else HeldRow(row)
+        held.size_bytes = _ROW_BYTES + (0 if held.row is None else _FORMS * held.row.size_bytes)
         self._bytes += held.size_bytes
 
     def _leave(self, held: CachedRow) -> None:
@@ -379,11 +384,6 @@ def _id(row: Row) -> RowId:
 
 def _changes(commits: Iterable[Commit], table: str) -> Iterator[RowChange | TableReset]:
     return (change for commit in commits for change in commit.changes if change.table == table)
-
-
-def _size_of(row: Row) -> int:
-    """An estimate of what it takes in memory."""
-    return _ROW_BYTES + 2 * len(bson.encode(row))
 
 
 def _rest_of_key(wanted: IndexRange, row: Row) -> TupleKey:

@@ -12,6 +12,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
+from hub.core.heldrow import HeldRow
 from hub.core.ranges import BEYOND, IndexKey, IndexRange, TupleKey
 from hub.values import Row, RowId
 
@@ -39,7 +40,7 @@ class CachedRow:
     def __init__(self, table: str, row_id: RowId) -> None:
         self.table = table
         self.id = row_id
-        self.row: Row | None = None
+        self.row: HeldRow | None = None
         self.size_bytes = 0
         self.ranges = 0
         self.asked: AskedRow | None = None
