@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from hub.core.ranges import IndexRange
 from hub.functions.registry import Registry
@@ -14,6 +16,7 @@ from hub.store import Delete, Insert, Update
 from hub.testing.memory import MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId
+from tests.contract.on_mongo import OnMongo
 from tests.live.harness import LiveHub, Screen, live_hub
 
 
@@ -308,3 +311,29 @@ async def test_memory_stays_in_its_budget_and_screens_stay_right(
         assert [screen.value(total) for total in totals] == [2] * 30
         assert counted(hub, "cache_bytes") <= 40_000
         assert counted(hub, "cache_evictions_total") > 0
+
+
+@pytest.mark.real
+async def test_a_real_server_gets_no_command_for_a_run_from_memory(mongo_url: str, database_name: str, registry: Registry) -> None:
+    async with AsyncExitStack() as stack:
+        database = OnMongo(stack, mongo_url, database_name, "pymongo")
+        hub = await stack.enter_async_context(live_hub(await database.hub(), registry))
+        client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](mongo_url))
+        screen = hub.screen()
+        newest, total = await screen.watch("notes:newest", room="a"), await screen.watch("notes:total", room="a")
+        await database.outside(a_note("first"))
+        await screen.until(lambda: screen.value(total) == 1)
+        before = await commands(client)
+
+        for n in range(5):
+            await database.outside(a_note(f"n{n}", rank=float(n)))
+            await screen.until(lambda n=n: screen.value(total) == 1 + sum(range(n + 1)))  # type: ignore[misc]  # its default is n
+
+        assert screen.texts(newest)[0] == "n4"
+        assert await commands(client) == before
+
+
+async def commands(client: AsyncMongoClient[dict[str, Any]]) -> dict[str, int]:
+    """How often the server was asked for rows."""
+    status = await client.admin.command("serverStatus")
+    return {name: status["metrics"]["commands"][name]["total"] for name in ("find", "aggregate", "count", "distinct")}
