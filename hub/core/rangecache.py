@@ -12,13 +12,13 @@ first to go.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from hub.core.commits import Commit, RowChange, TableReset
 from hub.core.heldrow import HeldRow
 from hub.core.rangemap import AskedRow, CachedRange, CachedRow, Piece, RangeMap
 from hub.core.ranges import BEYOND, IndexKey, IndexRange, TupleKey, tuple_key
+from hub.core.retention import Retention
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
 
@@ -38,13 +38,10 @@ class RangeCache:
         self.position: Timestamp = ZERO
         self.evictions = 0
         self._max_bytes = max_bytes
-        self._grace_s = grace_s
         self._bytes = 0
         self._now = 0.0  # when the cache was last told the time; what is made between counts from there
         self._tables: dict[str, _CachedTable] = {}
-        self._pieces_of: dict[Hashable, set[Piece]] = {}
-        self._shown: OrderedDict[Piece, None] = OrderedDict()  # by a live query; least recently used first
-        self._idle: OrderedDict[Piece, None] = OrderedDict()  # by none; longest unused first
+        self._retention = Retention(grace_s)
 
     @property
     def size_bytes(self) -> int:
@@ -53,7 +50,7 @@ class RangeCache:
     @property
     def ranges(self) -> int:
         """Cached ranges, and rows that were asked for by id."""
-        return len(self._shown) + len(self._idle)
+        return len(self._retention)
 
     # --- reading -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +98,7 @@ class RangeCache:
                 held.ranges += 1
             known.add(part)
             used.add(part)
-            self._idle[part] = None
+            self._retention.add(part)
             self._bytes += _PIECE_BYTES + _SLOT_BYTES * len(inside)
         self._keep_to_budget(used)
         return True
@@ -230,53 +227,29 @@ class RangeCache:
     def hold(self, holder: Hashable, pieces: set[Piece], now: float) -> None:
         """From now on `holder` shows these, and nothing it showed before."""
         self._now = now
-        before = self._pieces_of.get(holder, _NOTHING)
-        for piece in pieces:
-            if piece not in before:
-                piece.holders += 1
-            if not piece.is_dropped:
-                piece.used_at = now
-                self._idle.pop(piece, None)
-                self._shown[piece] = None
-                self._shown.move_to_end(piece)
-        for piece in before:
-            if piece not in pieces:
-                self._let_go(piece, now)
-        self._pieces_of[holder] = pieces
+        self._retention.hold(holder, pieces, now)
 
     def release(self, holder: Hashable, now: float) -> None:
-        for piece in self._pieces_of.pop(holder, _NOTHING):
-            self._let_go(piece, now)
+        self._retention.release(holder, now)
 
     def sweep(self, now: float) -> None:
         """Evict what nobody shows and nobody used for the grace period, and what is too much."""
         self._now = now
-        while self._idle and (piece := next(iter(self._idle))).used_at + self._grace_s <= now:
+        while (piece := self._retention.expired(now)) is not None:
             self._evict(piece)
-        self._keep_to_budget(_NOTHING)
-
-    def _let_go(self, piece: Piece, now: float) -> None:
-        piece.holders -= 1
-        if piece.holders == 0 and not piece.is_dropped:
-            piece.used_at = now
-            del self._shown[piece]
-            self._idle[piece] = None
+        self._keep_to_budget(set())
 
     def _keep_to_budget(self, in_use: set[Piece]) -> None:
-        """Longest unused first; what live queries show only when nothing else is left: they read the database again then."""
-        for spared in (in_use, _NOTHING):
-            for pieces in (self._idle, self._shown):
-                while self._bytes > self._max_bytes and pieces and (piece := next(iter(pieces))) not in spared:
-                    self._evict(piece)
+        """What live queries show goes only when nothing else is left: they read the database again then."""
+        while self._bytes > self._max_bytes and (piece := self._retention.least_needed(in_use)) is not None:
+            self._evict(piece)
 
     def _evict(self, piece: Piece) -> None:
         self.evictions += 1
         self._drop(piece)
 
     def _drop(self, piece: Piece) -> None:
-        piece.is_dropped = True
-        self._idle.pop(piece, None)
-        self._shown.pop(piece, None)
+        self._retention.remove(piece)
         self._bytes -= _PIECE_BYTES
         if isinstance(piece, CachedRange):
             self._tables[piece.index.table].remove(piece)
@@ -315,7 +288,7 @@ class RangeCache:
     def _ask_for(self, held: CachedRow, now: float) -> AskedRow:
         if held.asked is None:
             held.asked = AskedRow(held, now)
-            self._idle[held.asked] = None
+            self._retention.add(held.asked)
             self._bytes += _PIECE_BYTES
         return held.asked
 
@@ -374,7 +347,6 @@ class _CachedTable:
             del self.maps[part.index]
 
 
-_NOTHING: set[Piece] = set()
 _UNKNOWN: Row = {}
 
 
