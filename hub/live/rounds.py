@@ -134,10 +134,8 @@ class Rounds:
         stale |= self._apply(commits)
         self._timeline.advance(position)
         self._has_head.set()
-        waited = self._on_head()
-        # Whoever wrote sees it first.
-        await self._evaluations.evaluate_all([live for subscriber in waited for live in subscriber.shown() if live in stale])
-        await self._evaluations.evaluate_all(stale)
+        of_writers = [live for subscriber in self._on_head() for live in subscriber.shown() if live in stale]
+        await self._evaluations.evaluate_all(dict.fromkeys(of_writers) | stale)  # whoever wrote sees it first
         self._tidy()
 
     async def started(self) -> None:
