@@ -133,6 +133,16 @@ class Settings(BaseSettings):
 
     # --- live queries ----------------------------------------------------------------------------------------------
     live_queries_max: int = Field(100_000, ge=1, le=10_000_000, description="Distinct live queries in this process.")
+    cache_max_bytes: int = Field(
+        256 * MIB,
+        ge=0,
+        le=256 * 1024 * MIB,
+        description="Estimated bytes of rows kept in memory for live queries, the longest unused given up first; "
+        "0: each run reads the database.",
+    )
+    cache_grace_s: Seconds = Field(
+        60.0, ge=0, le=86_400, description="Seconds they are kept after the last live query that shows them has gone."
+    )
     commit_log_max_commits: int = Field(10_000, ge=100, le=10_000_000, description="Latest commits kept to replay over a read.")
     commit_log_max_changes: int = Field(100_000, ge=1_000, le=100_000_000, description="Row changes in that log.")
     feed_backlog_max_commits: int = Field(
