@@ -56,6 +56,7 @@ class Evaluations:
         self._wave_timer: asyncio.TimerHandle | None = None
         self._new: dict[LiveQuery, None] = {}
         self._is_working_on_new = False
+        self._sweeps = 0
         self._changed: dict[Subscriber, None] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._live: LiveQueries | None = None
@@ -91,6 +92,15 @@ class Evaluations:
 
     async def evaluate_all(self, queries: Iterable[LiveQuery]) -> None:
         """Returns when those that can be are evaluated from memory, and shown; the others wait for a wave, or are in one."""
+        self._sweeps += 1
+        try:
+            await self._sweep(queries)
+        finally:
+            self._sweeps -= 1
+        self._refresh_changed()
+        self._start_waves()
+
+    async def _sweep(self, queries: Iterable[LiveQuery]) -> None:
         slice_ends = self._clock.monotonic() + _SLICE_S
         for live in queries:
             if not live.subscriptions or not live.is_stale or self._waves.is_running(live):
@@ -99,11 +109,8 @@ class Evaluations:
                 self._wait_for_wave(live)
             if self._clock.monotonic() >= slice_ends:
                 self._refresh_changed()
-                self._start_waves()
                 await asyncio.sleep(0)
                 slice_ends = self._clock.monotonic() + _SLICE_S
-        self._refresh_changed()
-        self._start_waves()
 
     def _evaluate_now(self, live: LiveQuery) -> bool:
         """Evaluate it at the head; False if its rows are not all in memory."""
@@ -137,6 +144,10 @@ class Evaluations:
             self._waves.want(live)
 
     def _start_waves(self) -> None:
+        """Once it is known of every stale query whether it has to wait for one: those that a wave left out would be evaluated at
+        another head, again and again, and a session with some of both would have none in common."""
+        if self._new or self._sweeps:
+            return  # called again when that is known
         now = self._clock.monotonic()
         for live, at in self._waves.start(self._timeline.head, now):
             self._launch(live, at)
