@@ -13,13 +13,16 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from hub.clock import Clock, SystemClock
+from hub.codegen import files
+from hub.codegen.typescript import typescript
 from hub.config import Settings
 from hub.errors import ConfigError
 from hub.functions import loader
@@ -79,13 +82,17 @@ def build(
 # --- the two ways to run it ----------------------------------------------------------------------------------------
 
 
-async def run_dev(settings: Settings, *, reload: bool) -> None:
+async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = None) -> None:
     """`hub dev`: a database of its own unless one is configured, its own issuer, code reloaded on change.
+
+    TypeScript of the code that is served is kept in the folder `codegen`.
 
     Returns when it was told to stop. Raises ConfigError, LoadError.
     """
     clock, metrics = SystemClock(), Metrics(VERSION)
     registry = loader.load(settings.app_dir)
+    on_load = _generating(codegen)
+    on_load(registry)
     authenticator, made_key = tokens.for_dev(settings, clock, metrics)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings))
@@ -103,10 +110,22 @@ async def run_dev(settings: Settings, *, reload: bool) -> None:
             if settings.listens_on_loopback:
                 _say("callers without a token are trusted: this hub listens on loopback only")
             print(_ready_line(listener, shown, registry), flush=True)
-            reloading = tasks.create_task(Reloader(settings.app_dir, hub.engine, store, _say).watch()) if reload else None
+            reloader = Reloader(settings.app_dir, hub.engine, store, _say, on_load)
+            reloading = tasks.create_task(reloader.watch()) if reload else None
             await stop.wait()
             if reloading is not None:
                 reloading.cancel()
+
+
+def _generating(folder: Path | None) -> Callable[[Registry], None]:
+    """What `hub dev --codegen` does with each version of the application."""
+
+    def generate(registry: Registry) -> None:
+        if folder is not None:
+            for path in files.write(folder, typescript(registry)):
+                _say(f"wrote {path}")
+
+    return generate
 
 
 async def run_serve(settings: Settings) -> None:
