@@ -125,13 +125,16 @@ def _of_typed_dict(cls: type) -> Iterator[Declared]:
     is_renamed = bool(getattr(cls, "__pydantic_config__", STRICT).get("alias_generator"))
     for key, hint in typing.get_type_hints(cls, include_extras=True).items():
         wire = to_camel(key) if is_renamed else key
-        yield Declared(wire, _without_qualifiers(hint), key not in required, docs.get(key, ""))
+        annotation, is_required = _unqualified(hint, is_required=key in required)
+        yield Declared(wire, annotation, not is_required, docs.get(key, ""))
 
 
-def _without_qualifiers(hint: Any) -> Any:
-    while get_origin(hint) in (NotRequired, Required, ReadOnly):
+def _unqualified(hint: Any, *, is_required: bool) -> tuple[Any, bool]:
+    """`NotRequired[int]` taken apart: where annotations are strings, the class itself has not seen it."""
+    while (qualifier := get_origin(hint)) in (NotRequired, Required, ReadOnly):
+        is_required = qualifier is Required or (is_required and qualifier is ReadOnly)
         hint = get_args(hint)[0]
-    return hint
+    return hint, is_required
 
 
 def _field_serializers(cls: type) -> dict[str, Any]:

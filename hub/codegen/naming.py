@@ -7,11 +7,14 @@ and as a result is `…Input` there. Names depend on the declarations alone, not
 from __future__ import annotations
 
 import re
+import typing
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from hub.codegen.typenodes import Builtin, Imported, Object, Property, Shape, Tuple, Type, Union
+from hub.functions.ids import Reference
 from hub.functions.names import to_camel
 
 _TAKEN: Final = frozenset(
@@ -81,15 +84,31 @@ def _candidates(shape: Shape) -> list[str]:
     """Shortest first."""
     end = "Input" if shape.direction == "in" else ""
     *packages, module = shape.cls.__module__.split(".")
-    name, outer = _joined([shape.cls.__name__]), _joined(shape.cls.__qualname__.split("."))
+    name = _joined([_spoken(shape.cls)]) or "Object"
+    outer = _joined(shape.cls.__qualname__.partition("[")[0].split(".")[:-1]) + name
     return [f"{name}{end}", f"{_joined([module])}{name}{end}", f"{_joined([*packages, module])}{outer}{end}"]
 
 
+def _spoken(annotation: Any) -> str:
+    """A type's name in words: `Box[Place | None]` is `Box Place Or Null`. Python's own way to write it is not always the same."""
+    generic = getattr(annotation, "__pydantic_generic_metadata__", None) or {}
+    origin, args = generic.get("origin") or get_origin(annotation), generic.get("args") or get_args(annotation)
+    if origin is Annotated:
+        table = next((f" {item.table_name}" for item in args[1:] if isinstance(item, Reference)), "")
+        return f"{_spoken(args[0])}{table}"
+    if origin in (typing.Union, UnionType):
+        return " Or ".join(map(_spoken, args))
+    if annotation is NoneType:
+        return "Null"
+    name = getattr(origin or annotation, "__name__", None) or str(annotation)
+    return " ".join([name, *map(_spoken, args)])
+
+
 def _joined(parts: Iterable[str]) -> str:
-    """`["admin", "chat_rooms"]` becomes `AdminChatRooms`, `["Box[int]"]` becomes `BoxInt`."""
+    """`["admin", "chat_rooms"]` becomes `AdminChatRooms`, `["Box int"]` becomes `BoxInt`."""
     words = (word for part in parts for word in _NO_IDENTIFIER.split(part) if word)
     named = (word if word[0].isupper() else to_camel(word) for word in words)
-    return "".join(word[0].upper() + word[1:] for word in named if word) or "Object"
+    return "".join(word[0].upper() + word[1:] for word in named if word)
 
 
 def _numbered(names: list[str]) -> list[str]:

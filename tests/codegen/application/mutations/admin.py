@@ -1,7 +1,8 @@
 """A module with the name of a folder."""
 
-from hub import Id, MutationContext, mutation
 from schema.things import Thing
+
+from hub import Id, MutationContext, mutation
 
 
 @mutation

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypeVar
 
 from pydantic import Field, JsonValue, PlainSerializer, computed_field
+from schema.things import Colour, Owner, Place, Size, Thing
 from typing_extensions import TypedDict
 
 from hub import Id, Int64, Model, ObjectId, Page, PageOptions, QueryContext, query
-from schema.things import Colour, Owner, Place, Size, Thing
 
 T = TypeVar("T")
 Name = NewType("Name", str)
-Shouted = Annotated[str, PlainSerializer(lambda text: len(text), return_type=int)]
+Shouted = Annotated[str, PlainSerializer(len, return_type=int)]
 
 
 class Counted(TypedDict):

@@ -1,0 +1,28 @@
+"""`hub dev --codegen`: the declarations are those of the code that is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hub.mongo.embedded import MongodBinary
+from tests.codegen.applications import save
+from tests.scenarios.hub_process import HubProcess, eventually
+
+pytestmark = pytest.mark.real
+
+
+def test_the_declarations_follow_the_code_that_is_served(mongod_binary: MongodBinary, app: Path, tmp_path: Path) -> None:
+    module, declared = app / "queries" / "admin" / "reports.py", tmp_path / "out" / "api.d.ts"
+    source = module.read_text()
+    with HubProcess(tmp_path / "hub", app=app, options=("--codegen", str(declared.parent))) as hub:
+        before = declared.read_text()
+        save(module, "def broken(:\n")
+        eventually(lambda: "does not load" in hub.output, 20, "the mistake is told")
+        kept = declared.read_text()
+        save(module, source.replace("public_one", "renamed_one"))
+        eventually(lambda: "renamedOne" in declared.read_text(), 20, "the declarations are written again")
+
+    assert "publicOne" in before
+    assert kept == before
