@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from hub.functions import loader
 from tests.codegen.applications import APPLICATIONS, EXPECTED
+from tests.codegen.compiler import compiled
 from tests.scenarios.conftest import node as node  # the fixture
-from tests.scenarios.js_client import SCRIPTS
+from tests.scenarios.js_client import NEWEST, SCRIPTS
 
-OLDEST, NEWEST = "1.17.0", "1.48.0"
+OLDEST = "1.17.0"
 
 pytestmark = pytest.mark.real
-
-
-def compiled(node: str, folder: Path, settings: Path, version: str) -> str:
-    """What tsc says about the sources in the folder."""
-    types = SCRIPTS / "node_modules" / f"convex-{version}" / "dist" / "esm-types" / "*" / "index.d.ts"
-    config = {
-        "extends": str(EXPECTED / "tsconfig.json"),
-        "compilerOptions": {"paths": {"convex/*": [str(types)]}},
-        "include": [str(folder)],
-    }
-    settings.write_text(json.dumps(config))
-    tsc = SCRIPTS / "node_modules" / "typescript" / "bin" / "tsc"
-    done = subprocess.run([node, tsc, "-p", settings], capture_output=True, text=True, timeout=100, check=False)
-    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
