@@ -13,8 +13,9 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -91,8 +92,7 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
     """
     clock, metrics = SystemClock(), Metrics(VERSION)
     registry = loader.load(settings.app_dir)
-    on_load = _generating(codegen)
-    on_load(registry)
+    _write_types(codegen, registry)
     authenticator, made_key = tokens.for_dev(settings, clock, metrics)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings))
@@ -110,22 +110,26 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
             if settings.listens_on_loopback:
                 _say("callers without a token are trusted: this hub listens on loopback only")
             print(_ready_line(listener, shown, registry), flush=True)
-            reloader = Reloader(settings.app_dir, hub.engine, store, _say, on_load)
+            reloader = Reloader(settings.app_dir, hub.engine, store, _say, partial(_rewrite_types, codegen))
             reloading = tasks.create_task(reloader.watch()) if reload else None
             await stop.wait()
             if reloading is not None:
                 reloading.cancel()
 
 
-def _generating(folder: Path | None) -> Callable[[Registry], None]:
-    """What `hub dev --codegen` does with each version of the application."""
+def _write_types(folder: Path | None, registry: Registry) -> None:
+    """What `hub dev --codegen` does with each version of the application. Raises ConfigError."""
+    if folder is not None:
+        for path in files.write(folder, typescript(registry)):
+            _say(f"wrote {path}")
 
-    def generate(registry: Registry) -> None:
-        if folder is not None:
-            for path in files.write(folder, typescript(registry)):
-                _say(f"wrote {path}")
 
-    return generate
+def _rewrite_types(folder: Path | None, registry: Registry) -> None:
+    """A folder that has become unusable stops no hub that is running."""
+    try:
+        _write_types(folder, registry)
+    except ConfigError as error:
+        _say(f"TypeScript is not written: {error.message}")
 
 
 async def run_serve(settings: Settings) -> None:

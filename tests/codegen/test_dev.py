@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,22 @@ def test_the_declarations_follow_the_code_that_is_served(mongod_binary: MongodBi
 
     assert "publicOne" in before
     assert kept == before
+
+
+def test_a_folder_that_cannot_be_written_stops_the_start_and_no_hub_that_runs(
+    mongod_binary: MongodBinary, app: Path, tmp_path: Path
+) -> None:
+    module, out = app / "queries" / "admin" / "reports.py", tmp_path / "out"
+    with HubProcess(tmp_path / "hub", app=app, options=("--codegen", str(out))) as hub:
+        shutil.rmtree(out)
+        out.write_text("in the way")
+        save(module, module.read_text().replace("public_one", "renamed_one"))
+        eventually(lambda: "TypeScript is not written" in hub.output, 20, "that it is not written is told")
+        answer = hub.get("/ready")
+        hub.stop()
+        hub.launch()
+        status = hub.wait(20)
+
+    assert answer == 200
+    assert status == 2
+    assert f"hub: {out}: File exists" in hub.output
