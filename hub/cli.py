@@ -1,4 +1,4 @@
-"""The `hub` command: dev, serve, check, init, token, health.
+"""The `hub` command: dev, serve, check, codegen, init, token, health.
 
 It turns options into Settings and calls what does the work. Mistakes of the person at the keyboard are plain lines on stderr and
 exit status 2; stdout has only what a command was asked for.
@@ -76,6 +76,10 @@ def dev(
     data: Data = None,
     app_dir: App = None,
     reload: Annotated[bool, typer.Option("--reload/--no-reload", help="Serve new code when a file changes.")] = True,
+    codegen_dir: Annotated[
+        Path | None,
+        typer.Option("--codegen", metavar="DIR", help="Keep TypeScript declarations of the application in this folder."),
+    ] = None,
 ) -> None:
     """Run the application in this folder for development.
 
@@ -86,7 +90,7 @@ def dev(
     settings = _settings(host=host, port=port, data_dir=data, app_dir=app_dir)
     from hub import wiring  # here, as it imports every part: `hub token` and `hub health` start without it
 
-    _run(wiring.run_dev(settings, reload=reload))
+    _run(wiring.run_dev(settings, reload=reload, codegen=codegen_dir))
 
 
 @app.command()
@@ -140,6 +144,33 @@ def check(app_dir: App = None) -> None:
 
 def _counted(things: Sized, name: str) -> str:
     return f"{len(things)} {name}" if len(things) == 1 else f"{len(things)} {name}s"
+
+
+@app.command()
+def codegen(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the generated files, as in src/hub/_generated.")],
+    app_dir: App = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with status 1 if a file is not current.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and write again when the application changes.")] = False,
+) -> None:
+    """Write the application's functions and tables as TypeScript declarations.
+
+    The files are those of `npx convex codegen`: api.d.ts, api.js, dataModel.d.ts and server.d.ts, and types.d.ts with the objects
+    that functions take and return. Files that are current are left as they are; those that are written are printed.
+    """
+    if check and watch:
+        raise BadRequest("--check and --watch: choose one")
+    from hub.codegen import commands
+
+    folder = config.load(app_dir=app_dir).app_dir
+    if watch:
+        commands.watch(folder, out, _say, _complain)
+    elif check and (stale := commands.stale(folder, out)):
+        names = ", ".join(map(str, stale))
+        _complain(f"not current: {names}; `hub codegen --out {out}` writes them")
+        sys.exit(EXIT_FAILED)
+    elif not check:
+        commands.write(folder, out, _say)
 
 
 @app.command()
@@ -228,12 +259,20 @@ def _own_address(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)  # somebody may be waiting for it at the other end of a pipe
+
+
+def _complain(line: str) -> None:
+    print(f"hub: {line}", file=sys.stderr, flush=True)
+
+
 # --- mistakes ------------------------------------------------------------------------------------------------------
 
 
 def _fail(error: HubError) -> None:
     for line in error.message.splitlines():
-        print(f"hub: {line}", file=sys.stderr)
+        _complain(line)
     sys.exit(EXIT_MISTAKE)
 
 

@@ -13,22 +13,29 @@ import watchfiles
 
 from hub.errors import HubError, LoadError
 from hub.functions import loader
+from hub.functions.registry import Registry
 from hub.live.engine import Engine
 from hub.store import Store
 
 log = logging.getLogger(__name__)
 
-FOLDERS = ("schema", "queries", "mutations")
-
 
 class Reloader:
-    """`say` shows a line to the developer."""
+    """`say` shows a line to the developer; `on_load` is told of the code that is served from now on."""
 
-    def __init__(self, app_dir: Path, engine: Engine, store: Store, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        app_dir: Path,
+        engine: Engine,
+        store: Store,
+        say: Callable[[str], None],
+        on_load: Callable[[Registry], None] = lambda registry: None,
+    ) -> None:
         self._app_dir = app_dir
         self._engine = engine
         self._store = store
         self._say = say
+        self._on_load = on_load
 
     async def watch(self) -> None:
         """Load the application again whenever one of its files changes, until cancelled."""
@@ -37,8 +44,7 @@ class Reloader:
             await self.reload(", ".join(names))
 
     def _concerns(self, change: watchfiles.Change, path: str) -> bool:
-        parts = Path(path).relative_to(self._app_dir).parts
-        return path.endswith(".py") and bool(parts) and parts[0] in FOLDERS
+        return loader.is_code(self._app_dir, path)
 
     async def reload(self, what_changed: str) -> None:
         try:
@@ -55,3 +61,4 @@ class Reloader:
             for note in notes:
                 self._say(f"database: {note}")
             self._say(f"{what_changed} changed: reloaded, {len(registry.functions)} functions")
+            self._on_load(registry)

@@ -16,11 +16,15 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from hub.clock import Clock, SystemClock
+from hub.codegen import files
+from hub.codegen.typescript import typescript
 from hub.config import Settings
 from hub.errors import ConfigError
 from hub.functions import loader
@@ -80,13 +84,16 @@ def build(
 # --- the two ways to run it ----------------------------------------------------------------------------------------
 
 
-async def run_dev(settings: Settings, *, reload: bool) -> None:
+async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = None) -> None:
     """`hub dev`: a database of its own unless one is configured, its own issuer, code reloaded on change.
+
+    TypeScript of the code that is served is kept in the folder `codegen`.
 
     Returns when it was told to stop. Raises ConfigError, LoadError.
     """
     clock, metrics = SystemClock(), Metrics(VERSION)
     registry = loader.load(settings.app_dir)
+    _write_types(codegen, registry)
     authenticator, made_key = tokens.for_dev(settings, clock, metrics)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings))
@@ -104,10 +111,26 @@ async def run_dev(settings: Settings, *, reload: bool) -> None:
             if settings.listens_on_loopback:
                 _say("callers without a token are trusted: this hub listens on loopback only")
             print(_ready_line(listener, shown, registry), flush=True)
-            reloading = tasks.create_task(Reloader(settings.app_dir, hub.engine, store, _say).watch()) if reload else None
+            reloader = Reloader(settings.app_dir, hub.engine, store, _say, partial(_rewrite_types, codegen))
+            reloading = tasks.create_task(reloader.watch()) if reload else None
             await stop.wait()
             if reloading is not None:
                 reloading.cancel()
+
+
+def _write_types(folder: Path | None, registry: Registry) -> None:
+    """What `hub dev --codegen` does with each version of the application. Raises ConfigError."""
+    if folder is not None:
+        for path in files.write(folder, typescript(registry)):
+            _say(f"wrote {path}")
+
+
+def _rewrite_types(folder: Path | None, registry: Registry) -> None:
+    """A folder that has become unusable stops no hub that is running."""
+    try:
+        _write_types(folder, registry)
+    except ConfigError as error:
+        _say(f"TypeScript is not written: {error.message}")
 
 
 async def run_serve(settings: Settings) -> None:

@@ -42,7 +42,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     done = hub("--help", cwd=tmp_path)
 
     assert done.returncode == 0
-    assert all(f"\n  {name} " in done.stdout for name in ("dev", "serve", "check", "init", "token", "health"))
+    assert all(f"\n  {name} " in done.stdout for name in ("dev", "serve", "check", "codegen", "init", "token", "health"))
 
 
 def test_a_token_is_all_that_is_printed_and_the_hub_of_that_directory_made_it(tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ def load(app_dir: Path) -> Registry:
     return registry
 
 
+def is_code(app_dir: Path, path: str) -> bool:
+    """Whether the file is one that `load` reads."""
+    file = Path(path)
+    return file.suffix == ".py" and file.is_relative_to(app_dir) and file.relative_to(app_dir).parts[0] in PACKAGES
+
+
 def _modules(app_dir: Path) -> list[tuple[str, Path]]:
     """Names and files of all modules, tables first. Raises LoadError if there is nothing to load."""
     files = [file for package in PACKAGES for file in sorted((app_dir / package).rglob("*.py")) if not file.name.startswith(".")]

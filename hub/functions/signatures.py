@@ -48,10 +48,14 @@ class Parameter:
 
 
 class Signature:
-    """Of one function: `parameters` without `ctx`; `page_options` are the wire names of those that are page options."""
+    """Of one function: `parameters` without `ctx`; `page_options` are the wire names of those that are page options.
+
+    `returns` is the annotation of the result.
+    """
 
     def __init__(self, name: str, parameters: tuple[Parameter, ...], returns: Any) -> None:
         self.parameters = parameters
+        self.returns = returns
         self._name = name
         self._args: TypeAdapter[dict[str, Any]] = TypeAdapter(_object_of(parameters))
         self._result: TypeAdapter[dict[str, Any]] = TypeAdapter(_result_of(returns))

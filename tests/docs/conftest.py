@@ -41,7 +41,7 @@ class Terminal:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "http_", "HTTP_"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         database = f"mongodb://{quote(str(self.hub.data / 'mongo' / 'm.sock'), safe='')}/?directConnection=true"
-        own = {"PATH": path, "HUB_DATA_DIR": str(self.hub.data), "MONGO_URL": database}
+        own = {"PATH": path, "HUB_DATA_DIR": str(self.hub.data), "HUB_APP_DIR": str(self.hub.app), "MONGO_URL": database}
         return {**clean, **own, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
     def run(self, text: str) -> str:

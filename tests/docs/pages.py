@@ -4,6 +4,7 @@ The words after a block's language say what the tests do with it:
 
     ```python file=queries/a.py      part of the page's application; several blocks of one file are joined
     ```python script=a.py, ```js file=a.mjs      a caller, run by a `sh run` block
+    ```tsx file=A.tsx                compiled beside what `hub codegen` makes of the page's application
     ```sh run chat                   run against the repository's own application, `sh run page` against the page's
     ```… output                      what the block before it prints; `…` stands for anything
     ```sh by-hand, ```text output of …     not run here: says what a reader types, or is checked by a test of its own
@@ -126,7 +127,7 @@ def application(page: Path, folder: Path) -> bool:
 def callers(page: Path, folder: Path) -> None:
     """Write the page's scripts into the folder."""
     for block in blocks(page):
-        name = block.option("file") if block.language == "js" else block.option("script")
+        name = block.option("file") if block.language in ("js", "tsx") else block.option("script")
         if name is not None:
             (folder / name).write_text(block.text)
 

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from hub.codegen import commands
+from tests.codegen.compiler import compiled
 from tests.docs.conftest import Terminal
-from tests.docs.pages import PAGES, REPOSITORY, Block, application, blocks, matches, name_of
+from tests.docs.pages import PAGES, REPOSITORY, Block, application, blocks, callers, matches, name_of
+from tests.scenarios.js_client import NEWEST, SCRIPTS
 
 ALL = [block for page in PAGES for block in blocks(page)]
 WITH_APPLICATION = [
     page for page in PAGES if any(block.language == "python" and block.option("file") is not None for block in blocks(page))
 ]
+WITH_TYPESCRIPT = [page for page in PAGES if any(block.language == "tsx" for block in blocks(page))]
 WITH_COMMANDS = [page for page in PAGES if any(block.words[:1] == ("run",) for block in blocks(page))]
 DATA = ("text", "json", "yaml", "mermaid", "ini", "console")
 
@@ -25,8 +29,10 @@ def test_a_block_says_how_it_is_checked(block: Block) -> None:
     match block.language:
         case "python":
             assert block.option("file") or block.option("script")
-        case "js":
+        case "js" | "tsx":
             assert block.option("file")
+        case "ts":
+            assert block.words == ("output",)
         case "sh":
             assert block.words[:1] in (("run",), ("by-hand",))
         case language:
@@ -54,6 +60,16 @@ def test_the_application_of_a_page_loads(page: Path, tmp_path: Path) -> None:
     done = subprocess.run([str(hub), "check", "--app", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "no mistakes found" in done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", WITH_TYPESCRIPT, ids=name_of)
+def test_typescript_of_a_page_compiles(page: Path, node: str, tmp_path: Path) -> None:
+    application(page, tmp_path / "app")
+    callers(page, tmp_path)
+    (tmp_path / "node_modules").symlink_to(SCRIPTS / "node_modules")
+    commands.write(tmp_path / "app", tmp_path / "_generated", print)
+    assert compiled(node, tmp_path, tmp_path / "tsconfig.json", NEWEST) == ""
 
 
 @pytest.mark.real
