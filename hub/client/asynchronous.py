@@ -8,9 +8,9 @@ task.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
-import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,13 +19,15 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from hub import timestamps
 from hub.client.attempts import Attempts
-from hub.client.calls import Answer, Args, Call, Setback, encode_args, no_answer, read_response, write_body
+from hub.client.calls import Answer, Args, Call, Setback, encode_args, key_for, no_answer, read_response, write_body
 from hub.client.credentials import AsyncCredentials, FetchTokenAsync, Login
 from hub.client.following import Following, Rejected
 from hub.client.latest import Latest
 from hub.client.options import MAX_CONNECTIONS, Timeouts, read_address
 from hub.client.sockets import LOST, read_loss, refuse_redirect, socket_options
 from hub.errors import HubError
+
+log = logging.getLogger(__name__)
 
 
 class AsyncHubClient:
@@ -80,7 +82,7 @@ class AsyncHubClient:
 
     async def mutation(self, path: str, args: Args | None = None, /, *, idempotency_key: str | None = None, **named: Any) -> Any:
         """Apply the mutation once, however often it must be sent. Raises HubError; see MutationOutcomeUnknown."""
-        return await self._run(Call("mutation", write_body(path, encode_args(args, named)), idempotency_key or str(uuid.uuid4())))
+        return await self._run(Call("mutation", write_body(path, encode_args(args, named)), key_for(idempotency_key)))
 
     def subscribe(self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> AsyncSubscription:
         """The query's result now, and again whenever it changes."""
@@ -226,6 +228,7 @@ class AsyncSubscription:
         except HubError:
             await self.close()
             raise
+        log.info("a subscription lost its connection", extra={"reason": reason, "delay_s": delay_s})
         try:
             async with asyncio.timeout(delay_s):
                 await self._closed.wait()

@@ -6,6 +6,7 @@ succeed later, how long the hub asks to wait, and whether the mutation may have 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from hub.timestamps import Timestamp
 Args: TypeAlias = Mapping[str, Any]
 """By their names on the wire. Checked when they are encoded: a type for it would refuse a `list[str]`."""
 
+MAX_KEY_LENGTH: Final = 255
 _RETRIED: Final = (429, 502, 503, 504)
 _TEXT_SHOWN_CHARS: Final = 200
 
@@ -81,6 +83,15 @@ def write_body(path: str, args: str, min_ts: str | None = None) -> bytes:
     return ("{" + ",".join(fields) + "}").encode()
 
 
+def key_for(idempotency_key: str | None) -> str:
+    """The caller's own key, or a new one. Raises BadRequest for what no header can carry."""
+    if idempotency_key is None:
+        return str(uuid.uuid4())
+    if not 0 < len(idempotency_key) <= MAX_KEY_LENGTH or not (idempotency_key.isascii() and idempotency_key.isprintable()):
+        raise BadRequest(f"an idempotency key has 1 to {MAX_KEY_LENGTH} printable ASCII characters")
+    return idempotency_key
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +108,8 @@ def read_response(response: httpx.Response) -> Answer | Setback:
 
 def no_answer(error: httpx.RequestError | TimeoutError) -> Setback:
     """Nobody was reached, or the connection was lost: then what was sent may have arrived."""
+    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+        return Setback(BadRequest(f"the request cannot be sent ({error})"), may_retry=False, leaves_doubt=False)
     never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     what = "the hub cannot be reached" if never_sent else "the connection to the hub was lost"
     lost = Unavailable(f"{what} ({type(error).__name__})")

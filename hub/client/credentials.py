@@ -25,6 +25,10 @@ class Login:
     kind: Literal["User", "Admin"]
     secret: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        if not self.secret or not (self.secret.isascii() and self.secret.isprintable()):
+            raise ValueError("a token or key is printable ASCII; is there a line feed at its end?")
+
     @property
     def header(self) -> str:
         return f"{'Bearer' if self.kind == 'User' else 'Convex'} {self.secret}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import Any, Final
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.headers import build_host
+from websockets.uri import parse_uri
 
 from hub.client.errors import refused
 from hub.client.following import Broken
@@ -15,6 +18,9 @@ FRAME_MAX_BYTES: Final = 64 * 2**20
 """Four results of the largest size that the hub sends."""
 CLOSE_TIMEOUT_S: Final = 1.0
 _RETRIED: Final = (408, 425, 429)
+
+library_log = logging.getLogger("hub.client.library")
+library_log.setLevel(logging.INFO)  # at DEBUG the library writes every frame, and one of them holds the token
 
 LOST: Final = (OSError, WebSocketException, Broken)
 """What a socket can end with, silence (TimeoutError) and a refused upgrade included."""
@@ -26,13 +32,18 @@ def socket_options(timeouts: Timeouts, tls: ssl.SSLContext | None) -> dict[str, 
         "open_timeout": timeouts.connect_s,
         "close_timeout": CLOSE_TIMEOUT_S,
         "max_size": FRAME_MAX_BYTES,
+        "logger": library_log,
     }
     return options if tls is None else {**options, "ssl": tls}
 
 
 def refuse_redirect(asked: str, host: str | None) -> None:
-    """A redirect must not lead the token to another host; the library follows it before anything can be said."""
-    if host is None or asked.partition("://")[2].partition("/")[0].rpartition("@")[2].lower() != host.lower():
+    """A redirect must not lead the token to another host: the library follows it. `host` is whom it asked in the end.
+
+    Raises Forbidden.
+    """
+    uri = parse_uri(asked)
+    if host is None or build_host(uri.host, uri.port, uri.secure).lower() != host.lower():
         raise refused(403, None, f"the hub's address redirects to {host}, which is not followed")
 
 

@@ -7,10 +7,10 @@ any thread.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 import time
-import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,13 +19,15 @@ from websockets.sync.client import ClientConnection, connect
 
 from hub import timestamps
 from hub.client.attempts import Attempts
-from hub.client.calls import Answer, Args, Call, Setback, encode_args, no_answer, read_response, write_body
+from hub.client.calls import Answer, Args, Call, Setback, encode_args, key_for, no_answer, read_response, write_body
 from hub.client.credentials import Credentials, FetchToken, Login
 from hub.client.following import Following, Rejected
 from hub.client.latest import Latest
 from hub.client.options import MAX_CONNECTIONS, Timeouts, read_address
 from hub.client.sockets import LOST, read_loss, refuse_redirect, socket_options
 from hub.errors import HubError
+
+log = logging.getLogger(__name__)
 
 
 class HubClient:
@@ -80,7 +82,7 @@ class HubClient:
 
     def mutation(self, path: str, args: Args | None = None, /, *, idempotency_key: str | None = None, **named: Any) -> Any:
         """Apply the mutation once, however often it must be sent. Raises HubError; see MutationOutcomeUnknown."""
-        return self._run(Call("mutation", write_body(path, encode_args(args, named)), idempotency_key or str(uuid.uuid4())))
+        return self._run(Call("mutation", write_body(path, encode_args(args, named)), key_for(idempotency_key)))
 
     def subscribe(self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> Subscription:
         """The query's result now, and again whenever it changes."""
@@ -224,4 +226,5 @@ class Subscription:
         except HubError:
             self.close()
             raise
+        log.info("a subscription lost its connection", extra={"reason": reason, "delay_s": delay_s})
         self._closed.wait(delay_s)

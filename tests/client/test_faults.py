@@ -123,6 +123,16 @@ async def test_what_would_fail_again_is_told_at_once(reply: Reply, error: type[H
     assert len(server.requests) == 1
 
 
+async def test_a_fault_of_the_hub_is_told_at_once_and_leaves_a_mutation_in_doubt(open_client: Open) -> None:
+    async with answering(refusal(500, "InternalServerError")) as server:
+        with pytest.raises(HubError, match="InternalServerError"):
+            await open_client(server.url).query("a:b")
+        with pytest.raises(MutationOutcomeUnknown):
+            await open_client(server.url).mutation("a:b")
+
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -177,3 +187,17 @@ async def test_an_address_that_is_none_is_refused(url: str, open_client: Open) -
 async def test_two_kinds_of_credentials_are_refused(open_client: Open) -> None:
     with pytest.raises(ValueError, match="not both"):
         open_client("http://hub", token="a", service_key="b")
+
+
+@pytest.mark.parametrize("secret", ["", "with a line feed\n", "tökén"])
+async def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(secret: str, open_client: Open) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as refused:
+        open_client("http://hub", service_key=secret)
+
+    assert not secret or secret not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel"])
+async def test_an_idempotency_key_that_no_header_can_carry_is_refused(key: str, open_client: Open) -> None:
+    with pytest.raises(BadRequest, match="idempotency key"):
+        await open_client("http://hub").mutation("a:b", idempotency_key=key)

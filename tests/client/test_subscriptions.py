@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -14,12 +15,14 @@ from hub.client import (
     ApplicationError,
     AsyncHubClient,
     BadRequest,
+    Forbidden,
     FunctionFailed,
     HubClient,
     Timeouts,
     Unauthorized,
     Unavailable,
 )
+from hub.client.sockets import refuse_redirect
 from tests.client.conftest import AnySubscription, Open
 from tests.client.faults import CUT, Reply, answering, talking, transition
 from tests.scenarios.conftest import Conversation, contents, shows
@@ -108,6 +111,20 @@ async def test_a_token_that_expires_is_replaced(open_client: Open, hub: HubProce
 
     assert await anext(screen) == []
     assert asked == [False, True]
+
+
+async def test_no_log_holds_a_token(
+    open_client: Open, hub: HubProcess, chat: Conversation, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = hub.token(chat.external_id)
+    client = open_client(hub.url, token=token)
+
+    await client.query("users:me")
+    await anext(client.subscribe("users:me"))
+
+    assert caplog.text
+    assert token[:30] not in caplog.text
 
 
 @pytest.mark.parametrize("token", ["not.a.token", lambda refresh: "not.a.token"], ids=["fixed", "fetched"])
@@ -290,3 +307,28 @@ async def test_an_upgrade_that_is_refused(reply: Reply, error: type[Exception], 
             await anext(open_client(server.url, timeouts=Timeouts(deadline_s=0.5)).subscribe("a:b"))
 
     assert server.requests[0].path == "/api/sync"
+
+
+async def test_a_redirect_does_not_lead_the_key_to_another_server(open_client: Open) -> None:
+    heard: list[str | bytes] = []
+
+    async def talk(socket: ServerConnection, number: int) -> None:
+        heard.extend([frame async for frame in socket])
+
+    async with talking(talk) as elsewhere, answering(Reply(302, "", {"Location": f"ws{elsewhere[4:]}/api/sync"})) as server:
+        with pytest.raises(Forbidden, match="redirects"):
+            await anext(open_client(server.url, service_key="secret").subscribe("a:b"))
+
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "host"),
+    [
+        pytest.param("ws://Hub.example.com:80/api/sync", "hub.example.com", id="the default port"),
+        pytest.param("wss://hub.example.com/base/api/sync", "hub.example.com", id="a path"),
+        pytest.param("ws://[::1]:8000/api/sync", "[::1]:8000", id="an address of IPv6"),
+    ],
+)
+def test_the_host_that_was_asked_is_no_redirect(asked: str, host: str) -> None:
+    refuse_redirect(asked, host)
