@@ -76,7 +76,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class WriteBatch:
-    """One transaction: at most one write for each row, in order of tables as the mutation first wrote them."""
+    """One transaction, of one mutation or several: at most one write for each row, tables in the order of their first writes."""
 
     id: BatchId
     writes: tuple[Write, ...]
@@ -163,7 +163,7 @@ class Store(Protocol):
         `deadline` is `Clock.monotonic` seconds. Returns an upper bound of the commit's timestamp (the feed tells the
         timestamp itself, as the `Commit` with this batch's id). One call at a time.
 
-        Raises Conflict (nothing written: something it wrote, or the clock, changed after `at`, or a key exists already),
+        Raises Conflict (nothing written: something it wrote, or the clock, changed after `at`; DuplicateKey: a key existed then),
         Unavailable (nothing written, the deadline passed), OutcomeUnknown (the deadline passed and nobody can tell yet; the
         next call first finds out).
         What would be refused again is an error of the function: LimitExceeded, InvalidRow, UniqueViolation (by an index that

@@ -60,6 +60,8 @@ class Run:
     writes: tuple[Write, ...]
     log_lines: tuple[str, ...]
     journal: str | None
+    size_bytes: int = 0
+    """Of the rows it read and wrote."""
 
 
 async def run(
@@ -75,7 +77,8 @@ async def run(
 ) -> Run:
     """Raises only what the Reader raises; its LimitExceeded ends the run like one of the function's own."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
-    transaction = Transaction(reads, Usage(limits, function.name))
+    usage = Usage(limits, function.name)
+    transaction = Transaction(reads, usage)
     if function.kind == "query":
         ctx = QueryContext(Database(transaction, pages), log, caller, reads, now)
     else:
@@ -94,6 +97,7 @@ async def run(
         outcome.error = error
     outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
+    outcome.size_bytes = usage.size_bytes
     return outcome
 
 

@@ -21,6 +21,7 @@ from hub.errors import BadRequest, HubError, NotCaughtUp, SnapshotTooOld
 from hub.functions.identity import Caller
 from hub.functions.limits import Limits
 from hub.functions.registry import Registry
+from hub.live.batch import BatchLimits
 from hub.live.currency import Currency
 from hub.live.directory import LiveQueries
 from hub.live.mutations import Answer, MutationRequest
@@ -78,7 +79,15 @@ class Engine:
         self._currency = Currency(store, self._position)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
         self._sequencer = Sequencer(
-            store, self._runner, self._position, self._currency, registry, clock, metrics, max_waiting=settings.mutation_queue_max
+            store,
+            self._runner,
+            self._position,
+            self._currency,
+            registry,
+            clock,
+            metrics,
+            batch_limits(settings),
+            max_waiting=settings.mutation_queue_max,
         )
         self._rounds = Rounds(
             store,
@@ -319,6 +328,15 @@ def function_limits(settings: Settings) -> Limits:
         result_bytes=settings.function_result_max_bytes,
         nesting=settings.function_nesting_max,
         log_lines=settings.function_log_lines_max,
+    )
+
+
+def batch_limits(settings: Settings) -> BatchLimits:
+    return BatchLimits(
+        mutations=settings.mutation_batch_max,
+        rows=settings.mutation_batch_max_rows,
+        size_bytes=settings.mutation_batch_max_bytes,
+        run_s=settings.mutation_batch_run_s,
     )
 
 

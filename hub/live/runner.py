@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from hub.clock import Clock
 from hub.core.ranges import IndexRange
@@ -30,24 +30,32 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Source(Protocol):
+    """Where a run's rows come from: the store, or what lies over it."""
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]: ...
+
+    async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]: ...
+
+
 class SnapshotReader:
     """All reads of one run, at one timestamp, until one deadline (event loop time). `asked` is all of them, unlimited: what a run
     depends on that failed before it could say so itself."""
 
-    def __init__(self, store: Store, at: Timestamp, max_run_s: float) -> None:
+    def __init__(self, source: Source, at: Timestamp, max_run_s: float) -> None:
         self.asked = ReadSet()
-        self._store = store
+        self._source = source
         self._at = at
         self._max_run_s = max_run_s
         self._until = asyncio.get_running_loop().time() + max_run_s
 
     async def read(self, wanted: IndexRange) -> list[Row]:
         self.asked.ranges.append(wanted.unlimited())
-        return await self._answer(self._store.read(wanted, self._at))
+        return await self._answer(self._source.read(wanted, self._at))
 
     async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
         self.asked.rows.update((table, row_id) for row_id in ids)
-        return await self._answer(self._store.get(table, ids, self._at))
+        return await self._answer(self._source.get(table, ids, self._at))
 
     async def _answer(self, reading: Awaitable[T]) -> T:
         try:
@@ -75,13 +83,22 @@ class Runner:
         self._ids = IdSource()
 
     async def run(
-        self, function: Function, args: Mapping[str, Value], *, caller: Caller | None, journal: str | None, at: Timestamp
+        self,
+        function: Function,
+        args: Mapping[str, Value],
+        *,
+        caller: Caller | None,
+        journal: str | None,
+        at: Timestamp,
+        source: Source | None = None,
     ) -> Run:
-        """Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated.
+        """Reads the `source`, which is the store if nothing is said.
+
+        Raises Unavailable when the database could not be read: that is nobody's result, the run is to be repeated.
 
         Whatever else goes wrong is the run's error, and depends on what was read until then.
         """
-        reader = SnapshotReader(self._store, at, self._max_run_s)
+        reader = SnapshotReader(source or self._store, at, self._max_run_s)
         try:
             with self._metrics.run_seconds.time():
                 finished = await run(

@@ -1,0 +1,103 @@
+"""BatchRows: what the mutations of one batch read: the rows of one position, and over them what those before wrote.
+
+Used by `hub.live.batch`. A row or range that one mutation read is not asked for again by the next, for all of them run at the same
+position; how much that may be is bounded by what a batch may read. Invariant: a read gives what the database would answer had the
+writes applied so far been committed at the position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hub.core.commits import Commit, RowChange, TableReset
+from hub.core.invalidation import touches
+from hub.core.ranges import IndexRange
+from hub.core.readset import ReadSet
+from hub.functions.overlay import Overlay
+from hub.live.runner import Source
+from hub.store import Delete, Insert, Replace, Update, Write
+from hub.timestamps import Timestamp
+from hub.values import Row, RowId
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The first rows of a range. `is_whole`: there are no others."""
+
+    rows: list[Row]
+    is_whole: bool
+
+    def answers(self, limit: int | None) -> bool:
+        return self.is_whole or (limit is not None and limit <= len(self.rows))
+
+
+class BatchRows:
+    def __init__(self, source: Source, at: Timestamp) -> None:
+        self.at = at
+        self._source = source
+        self._overlay = Overlay()
+        self._rows: dict[tuple[str, RowId], Row | None] = {}
+        self._ranges: dict[IndexRange, _Known] = {}
+
+    def moved(self, at: Timestamp, commits: Sequence[Commit]) -> BatchRows:
+        """Without writes, at a later position: what was read counts there too, unless one of the commits in between changed it."""
+        moved = BatchRows(self._source, at)
+        changes = [change for commit in commits for change in commit.changes]
+        tables = {change.table for change in changes if isinstance(change, TableReset)}
+        changed = {(change.table, change.id) for change in changes if isinstance(change, RowChange)}
+        moved._rows = {place: row for place, row in self._rows.items() if place not in changed and place[0] not in tables}
+        for wanted, known in self._ranges.items():
+            reads = ReadSet([wanted], {(wanted.table, _id(row)) for row in known.rows})
+            if not any(touches(reads, commit) for commit in commits):
+                moved._ranges[wanted] = known
+        return moved
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        assert at == self.at
+        return self._overlay.merged(wanted, await self._stored(self._overlay.widened(wanted)))
+
+    async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
+        assert at == self.at
+        unknown = [row_id for row_id in ids if (table, row_id) not in self._overlay and (table, row_id) not in self._rows]
+        if unknown:
+            found = await self._source.get(table, unknown, at)
+            self._rows.update(((table, row_id), found.get(row_id)) for row_id in unknown)
+        now = ((row_id, self._now((table, row_id))) for row_id in ids)
+        return {row_id: row for row_id, row in now if row is not None}
+
+    def apply(self, writes: Iterable[Write]) -> None:
+        """From now on reads see them. Whoever wrote a row had read it here, so how it was before is known."""
+        for write in writes:
+            place = (write.table, write.id)
+            assert isinstance(write, Insert) or place in self._overlay or place in self._rows, "written without having been read"
+            match write:
+                case Insert() | Replace():
+                    after: Row | None = write.row
+                case Update():
+                    after = write.after
+                case Delete():
+                    after = None
+            self._overlay.put(place, self._rows.get(place), after, is_replaced=isinstance(write, Replace))
+
+    def writes(self) -> tuple[Write, ...]:
+        """The net effect of all that was applied: at most one for each row."""
+        return self._overlay.writes()
+
+    async def _stored(self, wanted: IndexRange) -> list[Row]:
+        whole = wanted.unlimited()
+        known = self._ranges.get(whole)
+        if known is None or not known.answers(wanted.limit):
+            rows = await self._source.read(wanted, self.at)
+            is_one_key = wanted.index.unique and len(wanted.prefix) == len(wanted.index.fields)
+            is_whole = wanted.limit is None or len(rows) < wanted.limit or (is_one_key and wanted.limit > 0)
+            known = self._ranges[whole] = _Known(rows, is_whole)
+            self._rows.update(((wanted.table, _id(row)), row) for row in rows)
+        return known.rows[: wanted.limit]
+
+    def _now(self, place: tuple[str, RowId]) -> Row | None:
+        return self._overlay.row(place) if place in self._overlay else self._rows[place]
+
+
+def _id(row: Row) -> RowId:
+    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
