@@ -62,8 +62,11 @@ class Overlay:
         """What to read from the database so that `merged` can fill the limit: as many more as rows may have left the range."""
         if wanted.limit is None:
             return wanted
-        gone = sum(1 for entry in self._near(wanted) if entry.before is not None and wanted.contains(entry.before))
-        return replace(wanted, limit=wanted.limit + gone)
+        return replace(wanted, limit=wanted.limit + self.moved_out(wanted))
+
+    def moved_out(self, wanted: IndexRange) -> int:
+        """How many of the written rows are in the range in the database, whether or not they still are."""
+        return sum(1 for entry in self._near(wanted) if entry.before is not None and wanted.contains(entry.before))
 
     def merged(self, wanted: IndexRange, base: list[Row]) -> list[Row]:
         """The range as it is now, given the database's rows of `widened(wanted)`."""

@@ -6,12 +6,13 @@ and what each mutation is answered once that is committed; it runs nothing and s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hub.core.commits import BatchId, Commit, RowChange
 from hub.core.invalidation import touches
+from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.errors import ApplicationError, HubError, RequestMismatch, RequestOfAnotherCaller
 from hub.functions.execution import Run
@@ -47,7 +48,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a member ended. `answer` lacks its timestamp, which is the commit's. `reads` is None if the function was not run."""
+    """How a member ended. `answer` lacks its timestamp, which is the commit's. `reads` is None if the function was not run.
+    `guesses` are the unique keys that it took for free unseen."""
 
     member: Member
     answer: Answer
@@ -55,6 +57,7 @@ class Done:
     writes: tuple[Write, ...]
     record: RequestRecord | None
     size_bytes: int
+    guesses: tuple[IndexRange, ...] = ()
 
     @property
     def commits(self) -> bool:
@@ -64,13 +67,15 @@ class Done:
 
 @dataclass(slots=True)
 class Batch:
-    """Members in the order in which they ran, all of one isolation; `rows` has their writes. `clocks` are the clock rows' numbers at
+    """Members in the order in which they ran, all of one isolation. `rows` has their writes, `clocks` the clock rows' numbers at
     the position."""
 
     rows: BatchRows
     isolation: Isolation
     clocks: Mapping[str, int]
     done: list[Done] = field(default_factory=list)
+    wrong: set[IndexRange] = field(default_factory=set)
+    """Unique keys that were guessed free and are taken."""
     _records: dict[str, RequestRecord] = field(default_factory=dict)
     _rows_written: int = 0
     _size_bytes: int = 0
@@ -100,17 +105,28 @@ class Batch:
         """Whether every answer is one that a commit proves. One that commits nothing must be shown to be current by other means."""
         return all(done.commits or done.member.request.key in self._records for done in self.done)
 
+    def guessed(self) -> set[IndexRange]:
+        return {key for done in self.done for key in done.guesses}
+
+    def unproved(self) -> set[IndexRange]:
+        """Guessed keys that nothing written has in the end."""
+        return {key for key in self.guessed() if not self.rows.proves(key)}
+
+    def guessers(self, keys: Collection[IndexRange]) -> Iterator[tuple[str, IndexKey]]:
+        """Which functions guessed these keys free, and in which index."""
+        return ((done.member.request.path, key.index) for done in self.done for key in done.guesses if key in keys)
+
     def to_write(self, name: BatchId) -> WriteBatch:
         return WriteBatch(name, self.rows.writes(), tuple(self._records.values()), self.isolation)
 
 
-def finish(member: Member, run: Run) -> Done:
+def finish(member: Member, run: Run, guesses: Iterable[IndexRange] = ()) -> Done:
     """What a run comes to: a value that cannot be sent is a failure, and a failure writes nothing."""
     result = encode_run(run)
     writes = () if isinstance(result, Failure) else run.writes
     record = _record(member.request, result) if _is_recorded(member.request, run, result) else None
     size_bytes = run.size_bytes + (len(record.outcome) if record is not None else 0)
-    return Done(member, Answer(result), run.reads, writes, record, size_bytes)
+    return Done(member, Answer(result), run.reads, writes, record, size_bytes, tuple(guesses))
 
 
 class Overtaken:
@@ -121,15 +137,16 @@ class Overtaken:
 
     def __init__(self, earlier: Batch | None, members: Sequence[Member], commits: Sequence[Commit]) -> None:
         self._earlier = {done.member: done for done in earlier.done} if earlier is not None else {}
+        self._wrong = earlier.wrong if earlier is not None else set()
         self._changes = list(commits)
         for gone in self._earlier.keys() - set(members):
             self._changed(self._earlier[gone].writes)
 
     def still_holds(self, member: Member) -> Done | None:
         done = self._earlier.get(member)
-        if done is None or done.reads is None or any(touches(done.reads, commit) for commit in self._changes):
+        if done is None or done.reads is None or not self._wrong.isdisjoint(done.guesses):
             return None
-        return done
+        return None if any(touches(done.reads, commit) for commit in self._changes) else done
 
     def runs_again(self, done: Done) -> None:
         earlier = self._earlier.get(done.member)

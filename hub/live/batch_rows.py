@@ -7,18 +7,23 @@ writes applied so far been committed at the position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hub.core.commits import Commit, RowChange, TableReset
 from hub.core.invalidation import touches
-from hub.core.ranges import IndexRange
+from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.functions.overlay import Overlay
+from hub.live.guesses import is_guessable
 from hub.live.runner import Source
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId
+
+_AT_ONCE = 32
+"""Look-ups that the database answers at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,12 @@ class _Known:
 
 
 class BatchRows:
+    """`may_guess` says of an index whether a key of it that is not known may be taken for free; `guessed` are those that were."""
+
     def __init__(self, source: Source, at: Timestamp) -> None:
         self.at = at
+        self.may_guess: Callable[[IndexKey], bool] = lambda index: False
+        self.guessed: dict[IndexRange, None] = {}
         self._source = source
         self._overlay = Overlay()
         self._rows: dict[tuple[str, RowId], Row | None] = {}
@@ -55,7 +64,28 @@ class BatchRows:
 
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
         assert at == self.at
+        if self._is_to_guess(wanted):
+            rows = self._overlay.merged(wanted, [])
+            if not rows:
+                self.guessed[wanted.unlimited()] = None
+            return rows
         return self._overlay.merged(wanted, await self._stored(self._overlay.widened(wanted)))
+
+    def _is_to_guess(self, wanted: IndexRange) -> bool:
+        is_unknown = is_guessable(wanted) and wanted.unlimited() not in self._ranges
+        return is_unknown and self.may_guess(wanted.index) and not self._overlay.moved_out(wanted)
+
+    def proves(self, key: IndexRange) -> bool:
+        """Whether a row that is written has this unique key, and none that had it is written: then the database refuses all of it
+        if the key is taken."""
+        return bool(self._overlay.merged(key, [])) and not self._overlay.moved_out(key)
+
+    async def look_up(self, keys: Iterable[IndexRange]) -> set[IndexRange]:
+        """Those of the keys that are taken in the database; from now on it is known of all of them."""
+        asked = list(keys)
+        for start in range(0, len(asked), _AT_ONCE):
+            await asyncio.gather(*(self._stored(key) for key in asked[start : start + _AT_ONCE]))
+        return {key for key in asked if self._ranges[key].rows}
 
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         assert at == self.at

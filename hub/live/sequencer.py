@@ -18,12 +18,14 @@ import logging
 import random
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from hub.clock import Clock
 from hub.core.commits import BatchId
+from hub.core.ranges import IndexRange
 from hub.errors import (
     Conflict,
     DeadlineExceeded,
@@ -39,6 +41,7 @@ from hub.live.batch import Batch, BatchLimits, Done, Isolation, Member, Overtake
 from hub.live.batch_rows import BatchRows
 from hub.live.currency import Currency
 from hub.live.departure import Departure
+from hub.live.guesses import Guesses
 from hub.live.mutations import Answer, MutationQueue, MutationRequest
 from hub.live.position import FeedPosition, covers
 from hub.live.runner import Runner
@@ -89,6 +92,7 @@ class Sequencer:
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
+        self._guesses = Guesses(clock)
         self._open: list[Member] = []
         self._put_off: deque[Member] = deque()
         self._most = limits.mutations  # in one batch; halved when a batch was refused, to find the one it was refused for
@@ -155,14 +159,14 @@ class Sequencer:
         while self._is_in_time(pause_s):
             try:
                 batch = await self._run_open(batch)
-                if not await self._is_current(batch):
+                if await self._has_wrong_guess(batch, batch.unproved()) or not await self._is_current(batch):
                     continue
-                await self._commit(batch)
+                if not await self._goes_through(batch):
+                    continue
                 self._most = min(2 * self._most, self._limits.mutations)
                 return
             except DuplicateKey:
                 losses += 1
-                batch = None  # and none of its reads is believed
                 self._lost()
                 if losses > 1:
                     self._part(UniqueViolation("the database has a unique index in which a written row meets another one"))
@@ -274,7 +278,7 @@ class Sequencer:
         self._forget_answered()
 
     def _of_one_kind(self) -> tuple[Isolation, list[tuple[Member, Function | HubError]]]:
-        """Those of the first one's isolation, which decides the clock that moves; of each session what comes before one of the other."""
+        """Those of the first one's isolation, which says what clock moves; of a session what comes before one of the other."""
         isolation: Isolation | None = None
         chosen: list[tuple[Member, Function | HubError]] = []
         others: set[str] = set()
@@ -322,10 +326,11 @@ class Sequencer:
                 return held
             assert isinstance(function, Function)
             request = member.request
-            run = await self._runner.run(
-                function, request.args, caller=request.caller, journal=None, at=batch.rows.at, source=batch.rows
-            )
-            done = finish(member, run)
+            rows = batch.rows
+            rows.guessed.clear()
+            rows.may_guess = partial(self._guesses.may, request.path)
+            run = await self._runner.run(function, request.args, caller=request.caller, journal=None, at=rows.at, source=rows)
+            done = finish(member, run, rows.guessed)
         overtaken.runs_again(done)
         return done
 
@@ -340,7 +345,28 @@ class Sequencer:
                 return False
         return True
 
+    async def _has_wrong_guess(self, batch: Batch, keys: Collection[IndexRange]) -> bool:
+        """Look up these keys that were guessed free; who was wrong runs again."""
+        if not keys:
+            return False
+        async with self._in_time():
+            batch.wrong |= await batch.rows.look_up(keys)
+        for function, index in batch.guessers(batch.wrong):
+            self._guesses.was_wrong(function, index)
+        return bool(batch.wrong)
+
     # --- commits -----------------------------------------------------------------------------------------------
+
+    async def _goes_through(self, batch: Batch) -> bool:
+        """Commit it; False when it was refused because of a key that was guessed free."""
+        try:
+            await self._commit(batch)
+        except DuplicateKey:
+            if not await self._has_wrong_guess(batch, batch.guessed()):
+                raise
+            self._metrics.conflicts.inc()
+            return False
+        return True
 
     async def _commit(self, batch: Batch) -> None:
         """Returns when all are answered. Raises what is definite: nothing was written."""

@@ -370,7 +370,7 @@ async def test_a_repeat_that_cannot_be_looked_up_is_never_told_that_nothing_was_
 async def test_a_mutation_whose_time_is_over_is_not_run_any_more(hub: LiveHub, store: MemoryStore) -> None:
     store.reads.hold()
     late = asyncio.create_task(
-        hub.engine.mutate("notes:named", {"room": "a", "name": "x"}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
+        hub.engine.mutate("notes:addIfEmpty", {"room": "a"}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
     )
     behind = asyncio.create_task(
         hub.engine.mutate("notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
