@@ -155,7 +155,9 @@ class Store(Protocol):
         """Rows by id as they were at `at`; missing ones are left out. Raises as `read` does."""
         ...
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None: ...
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
+        """Records by key as they were at `at`; missing ones are left out."""
+        ...
 
     async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
         """Commit the batch as one transaction opened at `at`; its first write moves the clock row.

@@ -269,8 +269,10 @@ class Sequencer:
         asked = [member for member in self._open if member.may_be_recorded]
         if not asked:
             return
-        records = await asyncio.gather(*(self._store.get_record(member.request.key or "", at) for member in asked))
-        for member, record in zip(asked, records, strict=True):
+        keys = dict.fromkeys(member.request.key for member in asked if member.request.key is not None)
+        records = await self._store.get_records(list(keys), at)
+        for member in asked:
+            record = records.get(member.request.key or "")
             if record is not None:
                 self._reply(member, replace(recorded(record, member.request), ts=at))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ from hub.functions.identity import SERVICE, Caller
 from hub.functions.registry import Registry
 from hub.live.mutations import Answer, MutationRequest
 from hub.protocol.messages import Failure, Success
-from hub.store import CLOCK, Insert, WriteBatch
+from hub.store import CLOCK, Insert, RequestRecord, Update, Write, WriteBatch
 from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
@@ -39,6 +39,7 @@ class Recorded(MemoryStore):
         super().__init__(database, name="hub-a")
         self.sent: list[WriteBatch] = []
         self.read_rooms: list[object] = []
+        self.looked_up: list[list[str]] = []
         self.refused: dict[str, HubError] = {}
         """By a text that the transaction must not hold."""
         self.slow = Gate()
@@ -49,6 +50,10 @@ class Recorded(MemoryStore):
             if text in self.refused:
                 raise self.refused[text]
         return await super().transact(batch, at, deadline)
+
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
+        self.looked_up.append(list(keys))
+        return await super().get_records(keys, at)
 
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
         self.read_rooms.append(wanted.prefix[0])
@@ -347,6 +352,16 @@ async def test_a_repeat_in_the_same_batch_gets_the_same_answer(hub: LiveHub, sto
     assert await total(hub, "a") == 1
 
 
+async def test_the_records_of_a_batch_s_repeats_are_looked_up_together(hub: LiveHub, store: Recorded) -> None:
+    await busy(hub, store)
+    calls = [asyncio.create_task(hub.mutate("notes:add", key=key, room="a", rank=1)) for key in ("x", "y", "z")]
+    await asyncio.sleep(0)
+    store.commits.release()
+    await asyncio.gather(*calls)
+
+    assert [len(keys) for keys in store.looked_up] == [3]
+
+
 async def test_a_repeat_of_one_that_crashed_in_the_same_batch_is_run(hub: LiveHub, store: Recorded) -> None:
     await busy(hub, store)
     calls = [Call(hub, "notes:crash", key="k") for _ in range(2)]
@@ -418,7 +433,7 @@ async def test_after_a_conflict_only_what_was_overtaken_runs_again(hub: LiveHub,
     await _second_commit(store)
     store.read_rooms.clear()
     note: Row = {"_id": "n", "_creationTime": 1.0, "room": "b", "rank": 1.0, "text": "another hub's"}
-    memory.commit([Insert("notes", note)], [], memory.now, clock=CLOCK, origin=object(), batch=BatchId("another hub's"))
+    another_hub(memory, Insert("notes", note))
     store.commits.release()
 
     assert [await call.value() for call in counts] == [0, 1, 0]
@@ -433,12 +448,47 @@ async def test_what_depended_on_an_overtaken_mutation_runs_again_too(hub: LiveHu
     store.commits.release()
     await _second_commit(store)
     note: Row = {"_id": "n", "_creationTime": 1.0, "room": "b", "rank": 1.0, "text": "another hub's"}
-    memory.commit([Insert("notes", note)], [], memory.now, clock=CLOCK, origin=object(), batch=BatchId("another hub's"))
+    another_hub(memory, Insert("notes", note))
     store.commits.release()
 
     assert await taken.value() is False
     assert await counted.value()
     assert sorted((await looked.value())[0]) == ["", "another hub's"]
+
+
+async def test_what_a_second_run_wrote_is_seen_by_those_that_ran_before_it(
+    hub: LiveHub, store: Recorded, memory: MemoryDatabase
+) -> None:
+    await Call(hub, "notes:add", room="mine", rank=0.0).value()
+    store.sent.clear()
+    await busy(hub, store)
+    emptied, counted = Call(hub, "notes:takeLast", mine="mine", other="b"), Call(hub, "notes:count", room="mine", key="k")
+    store.commits.release()
+    await _second_commit(store)
+    another_hub(memory, Insert("notes", {"_id": "n", "_creationTime": 1.0, "room": "b", "rank": 1.0, "text": ""}))
+    store.commits.release()
+
+    assert await emptied.value() is True
+    assert await counted.value() == 0
+
+
+async def test_a_row_that_another_hub_changed_meanwhile_is_read_anew(hub: LiveHub, store: Recorded, memory: MemoryDatabase) -> None:
+    note = await Call(hub, "notes:add", room="a", rank=0.0, text="old").value()
+    (row,) = memory.rows("notes")
+    store.sent.clear()
+    await busy(hub, store)
+    written = Call(hub, "notes:write", noteId=note, text="new")
+    store.commits.release()
+    await _second_commit(store)
+    another_hub(memory, Update("notes", note, {"room": "b"}, (), {**row, "room": "b"}))
+    store.commits.release()
+
+    assert await written.value()
+    assert ("b", "new") in [(row["room"], row["text"]) for row in memory.rows("notes")]
+
+
+def another_hub(memory: MemoryDatabase, *writes: Write) -> None:
+    memory.commit(writes, [], memory.now, clock=CLOCK, origin=object(), batch=BatchId("another hub's"))
 
 
 async def _second_commit(store: Recorded) -> None:

@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -334,10 +334,10 @@ class NoRecords(MemoryStore):
 
     is_away = False
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None:
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
         if self.is_away:
             raise Unavailable("no primary")
-        return await super().get_record(key, at)
+        return await super().get_records(keys, at)
 
 
 async def test_a_repeat_that_cannot_be_looked_up_is_never_told_that_nothing_was_written(
