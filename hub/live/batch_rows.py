@@ -38,12 +38,8 @@ class _Known:
 
 
 class BatchRows:
-    """`may_guess` says of an index whether a key of it that is not known may be taken for free; `guessed` are those that were."""
-
     def __init__(self, source: Source, at: Timestamp) -> None:
         self.at = at
-        self.may_guess: Callable[[IndexKey], bool] = lambda index: False
-        self.guessed: dict[IndexRange, None] = {}
         self._source = source
         self._overlay = Overlay()
         self._rows: dict[tuple[str, RowId], Row | None] = {}
@@ -62,18 +58,14 @@ class BatchRows:
                 moved._ranges[wanted] = known
         return moved
 
-    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
-        assert at == self.at
-        if self._is_to_guess(wanted):
-            rows = self._overlay.merged(wanted, [])
-            if not rows:
-                self.guessed[wanted.unlimited()] = None
-            return rows
+    async def read(self, wanted: IndexRange) -> list[Row]:
         return self._overlay.merged(wanted, await self._stored(self._overlay.widened(wanted)))
 
-    def _is_to_guess(self, wanted: IndexRange) -> bool:
-        is_unknown = is_guessable(wanted) and wanted.unlimited() not in self._ranges
-        return is_unknown and self.may_guess(wanted.index) and not self._overlay.moved_out(wanted)
+    def guess(self, wanted: IndexRange) -> list[Row] | None:
+        """Without asking the database: what the batch wrote. None where that, or something that was read, says more."""
+        if not is_guessable(wanted) or wanted.unlimited() in self._ranges or self._overlay.moved_out(wanted):
+            return None
+        return self._overlay.merged(wanted, [])
 
     def proves(self, key: IndexRange) -> bool:
         """Whether a row that is written has this unique key, and none that had it is written: then the database refuses all of it
@@ -87,11 +79,10 @@ class BatchRows:
             await asyncio.gather(*(self._stored(key) for key in asked[start : start + _AT_ONCE]))
         return {key for key in asked if self._ranges[key].rows}
 
-    async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
-        assert at == self.at
+    async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
         unknown = [row_id for row_id in ids if (table, row_id) not in self._overlay and (table, row_id) not in self._rows]
         if unknown:
-            found = await self._source.get(table, unknown, at)
+            found = await self._source.get(table, unknown, self.at)
             self._rows.update(((table, row_id), found.get(row_id)) for row_id in unknown)
         now = ((row_id, self._now((table, row_id))) for row_id in ids)
         return {row_id: row for row_id, row in now if row is not None}
@@ -109,6 +100,10 @@ class BatchRows:
                 case Delete():
                     after = None
             self._overlay.put(place, self._rows.get(place), after, is_replaced=isinstance(write, Replace))
+
+    def concern(self, reads: ReadSet) -> bool:
+        """Whether what was applied changes anything for a run that read this before it was."""
+        return self._overlay.concerns(reads)
 
     def writes(self) -> tuple[Write, ...]:
         """The net effect of all that was applied: at most one for each row."""
@@ -131,3 +126,25 @@ class BatchRows:
 
 def _id(row: Row) -> RowId:
     return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
+
+
+class MemberRows:
+    """The source of one run. `may_guess` says of an index whether an unknown key of it may be taken for free; `guessed` were."""
+
+    def __init__(self, rows: BatchRows, may_guess: Callable[[IndexKey], bool]) -> None:
+        self.guessed: dict[IndexRange, None] = {}
+        self._rows = rows
+        self._may_guess = may_guess
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        assert at == self._rows.at
+        rows = self._rows.guess(wanted) if self._may_guess(wanted.index) else None
+        if rows is None:
+            return await self._rows.read(wanted)
+        if not rows:
+            self.guessed[wanted.unlimited()] = None
+        return rows
+
+    async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
+        assert at == self._rows.at
+        return await self._rows.get(table, ids)
