@@ -328,17 +328,20 @@ async def _keep_writing(store: Recorded) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_one_that_waits_long_for_its_rows_begins_the_next_batch(hub: LiveHub, store: Recorded) -> None:
+async def test_one_that_waits_long_for_its_rows_begins_the_next_batch_with_what_its_session_sent_after_it(
+    hub: LiveHub, store: Recorded
+) -> None:
     await busy(hub, store)
-    quick, slow, behind = await add(hub, "quick"), Call(hub, "notes:count", room="slow", key="s"), await add(hub, "behind")
+    quick, slow = await add(hub, "quick"), Call(hub, "notes:append", source="s", room="list", value="slow", lookAt=["slow"])
+    behind = Call(hub, "notes:append", source="s", room="list", value="behind", lookAt=["list"])
     store.slow.hold()
     store.commits.release()
 
     assert await quick.value()
-    assert not slow.answer.done()
+    assert not behind.answer.done()
     store.slow.release()
-    assert await slow.value() == 0
-    assert await behind.value()
+    assert await slow.value() == [[]]
+    assert await behind.value() == [["slow"]]
 
 
 async def test_a_batch_ends_with_the_mutation_that_passes_a_limit(memory: MemoryDatabase, registry: Registry) -> None:
