@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hub.core.commits import BatchId, Commit, RowChange
-from hub.core.invalidation import touches
+from hub.core.commits import BatchId, Commit, RowChange, TableReset
+from hub.core.invalidation import InvalidationIndex
 from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.errors import ApplicationError, HubError, RequestMismatch, RequestOfAnotherCaller
@@ -21,7 +21,6 @@ from hub.live.mutations import Answer, MutationRequest
 from hub.live.results import encode_run, failure, from_record, to_record
 from hub.protocol.messages import Failure, Result
 from hub.store import Delete, Insert, Replace, RequestRecord, Update, Write, WriteBatch
-from hub.timestamps import ZERO
 
 Isolation = Literal["serializable", "snapshot"]
 
@@ -138,9 +137,14 @@ class Overtaken:
     def __init__(self, earlier: Batch | None, members: Sequence[Member], commits: Sequence[Commit]) -> None:
         self._earlier = {done.member: done for done in earlier.done} if earlier is not None else {}
         self._wrong = earlier.wrong if earlier is not None else set()
-        self._changes = list(commits)
+        self._readers: InvalidationIndex[Member] = InvalidationIndex()
+        self._touched: set[Member] = set()
+        for member, done in self._earlier.items():
+            if done.reads is not None:
+                self._readers.watch(member, done.reads)
+        self._changed(change for commit in commits for change in commit.changes)
         for gone in self._earlier.keys() - set(members):
-            self._changed(self._earlier[gone].writes)
+            self._changed(map(_change, self._earlier[gone].writes))
 
     @property
     def is_empty(self) -> bool:
@@ -149,18 +153,20 @@ class Overtaken:
 
     def still_holds(self, member: Member) -> Done | None:
         done = self._earlier.get(member)
-        if done is None or done.reads is None or not self._wrong.isdisjoint(done.guesses):
+        if done is None or done.reads is None or member in self._touched:
             return None
-        return None if any(touches(done.reads, commit) for commit in self._changes) else done
+        return done if self._wrong.isdisjoint(done.guesses) else None
 
     def runs_again(self, done: Done) -> None:
         earlier = self._earlier.get(done.member)
-        writes = done.writes if earlier is None else earlier.writes + done.writes
-        self._changed(writes)
+        if earlier is not None:
+            self._changed(map(_change, earlier.writes))
+        self._changed(map(_change, done.writes))
 
-    def _changed(self, writes: Sequence[Write]) -> None:
-        if writes:
-            self._changes.append(Commit(ZERO, tuple(_change(write) for write in writes)))
+    def _changed(self, changes: Iterable[RowChange | TableReset]) -> None:
+        if self._earlier:
+            for change in changes:
+                self._touched |= self._readers.invalidate(change)
 
 
 def _change(write: Write) -> RowChange:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hub.core.commits import Commit, RowChange, TableReset
-from hub.core.invalidation import touches
+from hub.core.invalidation import InvalidationIndex
 from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.functions.overlay import Overlay
@@ -52,10 +52,11 @@ class BatchRows:
         tables = {change.table for change in changes if isinstance(change, TableReset)}
         changed = {(change.table, change.id) for change in changes if isinstance(change, RowChange)}
         moved._rows = {place: row for place, row in self._rows.items() if place not in changed and place[0] not in tables}
+        readers: InvalidationIndex[IndexRange] = InvalidationIndex()
         for wanted, known in self._ranges.items():
-            reads = ReadSet([wanted], {(wanted.table, _id(row)) for row in known.rows})
-            if not any(touches(reads, commit) for commit in commits):
-                moved._ranges[wanted] = known
+            readers.watch(wanted, ReadSet([wanted], {(wanted.table, _id(row)) for row in known.rows}))
+        touched = {wanted for change in changes for wanted in readers.invalidate(change)}
+        moved._ranges = {wanted: known for wanted, known in self._ranges.items() if wanted not in touched}
         return moved
 
     async def read(self, wanted: IndexRange) -> list[Row]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from hub.core.commits import RowChange
-from hub.errors import Conflict, Unavailable
+from hub.errors import Conflict, DuplicateKey, Unavailable
 from hub.store import CLOCK, Store, Write, WriteBatch
 from hub.timestamps import Timestamp
 from tests.builders import a_batch, a_record, a_row, delete, in_chat, insert, replace, update
@@ -122,7 +122,7 @@ async def test_a_key_that_exists_already_is_a_conflict_and_the_next_transaction_
     database: Database, store: Store, feed: Feed, write: Write
 ) -> None:
     at = await feed.until(await database.outside(insert({**ONE, "clientMessageId": "c1"}), insert(TWO)))
-    with pytest.raises(Conflict):
+    with pytest.raises(DuplicateKey):
         await commit(store, at, BYSTANDER, write, name="lost")
     bound = await commit(store, at, insert(a_row("m7", chatId="a", createdAt=7, clientMessageId="c2")), name="won")
     await feed.until(bound)
