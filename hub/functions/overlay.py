@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
-from hub.core.readset import ReadSet
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.values import Row, RowId, Value, sort_key
 
@@ -80,12 +79,6 @@ class Overlay:
             rows += entered
             rows.sort(key=lambda row: tuple_key(wanted.index.position(row)), reverse=wanted.descending)
         return rows[: wanted.limit]
-
-    def concerns(self, reads: ReadSet) -> bool:
-        """Whether a run that read this from the database would have seen something else through the overlay."""
-        return any(place in self._written for place in reads.rows) or any(
-            entry.after is not None and wanted.contains(entry.after) for wanted in reads.ranges for entry in self._near(wanted)
-        )
 
     def writes(self) -> tuple[Write, ...]:
         """At most one for each row; none for a row that is as it was."""

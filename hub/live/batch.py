@@ -146,11 +146,6 @@ class Overtaken:
         for gone in self._earlier.keys() - set(members):
             self._changed(map(_change, self._earlier[gone].writes))
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing ran before."""
-        return not self._earlier
-
     def still_holds(self, member: Member) -> Done | None:
         done = self._earlier.get(member)
         if done is None or done.reads is None or member in self._touched:

@@ -102,10 +102,6 @@ class BatchRows:
                     after = None
             self._overlay.put(place, self._rows.get(place), after, is_replaced=isinstance(write, Replace))
 
-    def concern(self, reads: ReadSet) -> bool:
-        """Whether what was applied changes anything for a run that read this before it was."""
-        return self._overlay.concerns(reads)
-
     def writes(self) -> tuple[Write, ...]:
         """The net effect of all that was applied: at most one for each row."""
         return self._overlay.writes()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import random
 import uuid
@@ -27,7 +26,6 @@ from functools import partial
 from hub.clock import Clock
 from hub.core.commits import BatchId
 from hub.core.ranges import IndexRange
-from hub.core.readset import ReadSet
 from hub.errors import (
     Conflict,
     DeadlineExceeded,
@@ -39,7 +37,6 @@ from hub.errors import (
     UniqueViolation,
 )
 from hub.functions.registry import Function, Registry
-from hub.live.ahead import Ahead
 from hub.live.batch import Batch, BatchLimits, Done, Isolation, Member, Overtaken, finish, recorded, without_run
 from hub.live.batch_rows import BatchRows, MemberRows
 from hub.live.currency import Currency
@@ -62,8 +59,6 @@ _RETRY_S = 0.1
 """Pause before the database is asked again that was away."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 """Pauses, doubling, between the tries of a batch that conflicts."""
-_AHEAD_MOST = 32
-"""Mutations that run side by side before their turn."""
 _BREATH_S = 0.005
 """How long runs that never wait may keep the loop from everybody else."""
 
@@ -98,7 +93,6 @@ class Sequencer:
         self._metrics = metrics
         self._limits = limits
         self._guesses = Guesses(clock)
-        self._ahead = Ahead()
         self._open: list[Member] = []
         self._put_off: deque[Member] = deque()
         self._most = limits.mutations  # in one batch; halved when a batch was refused, to find the one it was refused for
@@ -309,7 +303,6 @@ class Sequencer:
     async def _fill(self, batch: Batch, members: list[tuple[Member, Function | HubError]], overtaken: Overtaken) -> None:
         """Until the batch is full or has taken its time: nobody waits for a slow one, but what its session sent after it."""
         began = breath = self._clock.monotonic()
-        ahead = await self._run_ahead(batch, members) if overtaken.is_empty else {}
         waiting: set[str] = set()
         for member, function in members:
             if batch.is_full(self._limits):
@@ -317,12 +310,11 @@ class Sequencer:
             if member.request.source in waiting:
                 continue
             left_s = began + self._limits.run_s - self._clock.monotonic() if batch.done else None
-            if left_s is not None and left_s <= 0 and member not in ahead:
-                waiting.add(member.request.source)
-                continue
+            if left_s is not None and left_s <= 0:
+                return
             try:
                 async with asyncio.timeout(left_s):
-                    done = await self._run(batch, member, function, overtaken, ahead.get(member))
+                    done = await self._run(batch, member, function, overtaken)
             except (TimeoutError, Unavailable):
                 if not batch.done:
                     raise
@@ -333,22 +325,16 @@ class Sequencer:
                 await asyncio.sleep(0)
                 breath = self._clock.monotonic()
 
-    async def _run(
-        self, batch: Batch, member: Member, function: Function | HubError, overtaken: Overtaken, ahead: Done | None
-    ) -> Done:
+    async def _run(self, batch: Batch, member: Member, function: Function | HubError, overtaken: Overtaken) -> Done:
         done = batch.repeated(member)
         if done is None and isinstance(function, HubError):
             done = without_run(member, function)
-        if done is None and (held := overtaken.still_holds(member)) is not None:
-            return held
-        if done is None and ahead is not None and not batch.rows.concern(ahead.reads or ReadSet()):
-            done = ahead
         if done is None:
+            if (held := overtaken.still_holds(member)) is not None:
+                return held
             assert isinstance(function, Function)
             done = await self._run_on(batch.rows, member, function)
         overtaken.runs_again(done)
-        if ahead is not None:
-            self._ahead.count(was_wasted=done is not ahead)
         return done
 
     async def _run_on(self, rows: BatchRows, member: Member, function: Function) -> Done:
@@ -356,29 +342,6 @@ class Sequencer:
         source = MemberRows(rows, partial(self._guesses.may, request.path))
         run = await self._runner.run(function, request.args, caller=request.caller, journal=None, at=rows.at, source=source)
         return finish(member, run, source.guessed)
-
-    async def _run_ahead(self, batch: Batch, members: list[tuple[Member, Function | HubError]]) -> dict[Member, Done]:
-        """Run the first one of each session as if it were alone, side by side, so that their waits for rows are one wait.
-
-        What a mutation before it in the batch overtakes then runs again, in its turn, with the rows at hand.
-        """
-        firsts: dict[str, tuple[Member, Function]] = {}
-        for member, function in members:
-            if isinstance(function, Function):
-                firsts.setdefault(member.request.source, (member, function))
-        if len(firsts) < 2 or not self._ahead.pays():
-            return {}
-        runs = [
-            asyncio.create_task(self._run_on(batch.rows, *first), name=f"run ahead {first[0].request.path}")
-            for first in itertools.islice(firsts.values(), _AHEAD_MOST)
-        ]
-        try:
-            await asyncio.wait(runs, timeout=self._limits.run_s)
-        finally:
-            for running in runs:
-                running.cancel()
-            outcomes = await asyncio.gather(*runs, return_exceptions=True)
-        return {done.member: done for done in outcomes if isinstance(done, Done)}
 
     async def _is_current(self, batch: Batch) -> bool:
         """Whether this hub had seen, when the batch ran, all that any hub had acknowledged before. A commit proves it itself."""

@@ -238,24 +238,6 @@ async def test_write_skew_inside_a_batch_cannot_happen(hub: LiveHub, store: Reco
     assert [await call.value() for call in calls] == [True, False]
 
 
-async def test_mutations_of_several_sessions_wait_for_their_rows_at_the_same_time(hub: LiveHub, store: Recorded) -> None:
-    await busy(hub, store)
-    calls = [Call(hub, "notes:count", room=room, key=room) for room in "abc"]
-    second = (
-        Call(hub, "notes:count", room="d", key="d", source="one session"),
-        Call(hub, "notes:count", room="e", source="one session"),
-    )
-    store.reads.hold()
-    store.commits.release()
-    await store.reads.reached()
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-    assert store.read_rooms == ["a", "b", "c", "d"], "in a session one comes after the other"
-    store.reads.release()
-    assert [await call.value() for call in [*calls, *second]] == [0] * 5
-
-
 # --- failures are one's own ----------------------------------------------------------------------------------------
 
 
