@@ -43,7 +43,9 @@ _NOT_HERE = {
     "cron": "schedules",
     "cron_jobs": "schedules",
     "scheduler": "schedules",
+    "schedule": "schedules",
     "storage": "file storage",
+    "search": "text search",
     "search_index": "text search",
     "vector_index": "vector search",
 }

@@ -143,6 +143,16 @@ class Settings(BaseSettings):
 
     # --- live queries ----------------------------------------------------------------------------------------------
     live_queries_max: int = Field(100_000, ge=1, le=10_000_000, description="Distinct live queries in this process.")
+    cache_max_bytes: int = Field(
+        256 * MIB,
+        ge=0,
+        le=256 * 1024 * MIB,
+        description="Estimated bytes of rows kept in memory for live queries, the longest unused given up first; "
+        "0: each run reads the database.",
+    )
+    cache_grace_s: Seconds = Field(
+        60.0, ge=0, le=86_400, description="Seconds they are kept after the last live query that shows them has gone."
+    )
     commit_log_max_commits: int = Field(10_000, ge=100, le=10_000_000, description="Latest commits kept to replay over a read.")
     commit_log_max_changes: int = Field(100_000, ge=1_000, le=100_000_000, description="Row changes in that log.")
     feed_backlog_max_commits: int = Field(
@@ -150,6 +160,9 @@ class Settings(BaseSettings):
     )
 
     # --- one run of a function -------------------------------------------------------------------------------------
+    stall_exit_s: Seconds = Field(
+        15.0, ge=5, le=3600, description="Seconds of standstill (a function in one endless call) after which the hub ends itself."
+    )
     function_run_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds one run may take with all its waiting for rows.")
     function_cpu_s: Seconds = Field(2.0, gt=0, le=60, description="Seconds of CPU one run may use.")
     function_rows_read_max: int = Field(32_000, ge=1, le=1_000_000, description="Rows one run may read.")
@@ -320,7 +333,7 @@ def _shown(default: object) -> str:
     if isinstance(default, tuple):
         return ",".join(default)
     if isinstance(default, float):
-        return f"{default:g}"
+        return f"{default:.12g}"
     return "" if default is None else str(int(default) if isinstance(default, bool) else default)
 
 

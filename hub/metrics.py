@@ -65,6 +65,18 @@ class Metrics:
         )
         self.round_seconds = Histogram("hub_round_seconds", "Duration of one round.", registry=registry, buckets=_LATENCY_S)
 
+        # range cache
+        self.cache_hits = Counter("hub_cache_hits", "Reads of live queries that were answered from memory.", registry=registry)
+        self.cache_misses = Counter("hub_cache_misses", "Reads of live queries that the database answered.", registry=registry)
+        self.cache_hydrations = Counter(
+            "hub_cache_hydrations", "Reads of the database whose rows were taken into the cache.", registry=registry
+        )
+        self.cache_evictions = Counter(
+            "hub_cache_evictions", "Ranges and rows given up: unused for long, or over the budget.", registry=registry
+        )
+        self.cache_bytes = Gauge("hub_cache_bytes", "Estimated size of the cache in memory.", registry=registry)
+        self.cache_ranges = Gauge("hub_cache_ranges", "Ranges in the cache, and rows read by id.", registry=registry)
+
         # mutations
         self.mutations = Counter(
             "hub_mutations",

@@ -53,5 +53,5 @@ class Reloader:
         else:
             self._engine.reload(registry)
             for note in notes:
-                self._say(f"  {note}")
+                self._say(f"database: {note}")
             self._say(f"{what_changed} changed: reloaded, {len(registry.functions)} functions")

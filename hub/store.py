@@ -15,6 +15,9 @@ from hub.core.ranges import IndexKey, IndexRange
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId, Value
 
+RESERVED_PREFIXES = ("hub_", "system.")
+"""Collections whose names begin so are the hub's own or the database's: no table can have such a name."""
+
 CLOCK = "serializable"
 """Id of the clock row that every serializable commit moves; other clock rows are named after the hub that owns them."""
 
@@ -176,6 +179,10 @@ class Store(Protocol):
     async def clocks(self) -> dict[str, int]:
         """All clock rows' numbers as of now, majority committed. A position whose `clocks` reach these has seen every
         commit that any hub of the deployment acknowledged before this call."""
+        ...
+
+    async def now(self) -> Timestamp:
+        """The database's own time: not before anything it has acknowledged to anybody."""
         ...
 
     async def barrier(self, ts: Timestamp) -> Timestamp:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import signal
 import socket
@@ -124,7 +125,7 @@ async def run_serve(settings: Settings) -> None:
         access = origins.for_serve(settings)
         hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=False)
         for note in await store.prepare(registry.declared_tables(), drop_unused=False):
-            log.warning("database: %s", note)
+            log.info("database: %s", note)
         async with _serving(hub, listener, stop):
             print(_ready_line(listener, f"database {settings.mongo_db}", registry), flush=True)
             await stop.wait()
@@ -156,6 +157,18 @@ async def _opened(store: MongoStore) -> AsyncIterator[MongoStore]:
 # --- serving -------------------------------------------------------------------------------------------------------
 
 
+async def _guard_against_stalls(limit_s: float) -> None:
+    """End the process, with the place on stderr, when the loop stands still for this long: one call into C that never returns, or
+    blocks (`time.sleep`), serves nobody and cannot be interrupted, and no signal handler runs either. Whoever runs the hub starts
+    it again; what was acknowledged is safe."""
+    try:
+        while True:
+            faulthandler.dump_traceback_later(limit_s, exit=True)
+            await asyncio.sleep(limit_s / 10)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the hub has more to stop than a server."""
 
@@ -169,6 +182,7 @@ async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncItera
     """The hub answers inside this block; on the way out it finishes its mutations and sends its clients elsewhere."""
     server = _Server(_uvicorn_config(hub))
     async with hub.engine.running(), asyncio.TaskGroup() as tasks:
+        guard = tasks.create_task(_guard_against_stalls(hub.settings.stall_exit_s), name="stall guard")
         serving = tasks.create_task(server.serve(sockets=[listener]), name="server")
         serving.add_done_callback(lambda _: stop.ask())
         while not (server.started or serving.done()):
@@ -177,6 +191,7 @@ async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncItera
             yield
         finally:
             await _stop_serving(hub, server)
+            guard.cancel()
 
 
 async def _stop_serving(hub: Hub, server: _Server) -> None:

@@ -13,6 +13,8 @@ from schema.chats import Chat
 from schema.messages import Message, Role, Status, messages_by_client_id
 from schema.users import User
 
+State = tuple[Status, str]
+"""How far a stream has come: its status, and all of its text so far."""
 ClientMessageId = Annotated[str, Field(min_length=1)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -110,8 +112,8 @@ async def stream_upsert(
 ) -> Upserted:
     """Bring one message to a state of its stream: `content` is all of its text so far.
 
-    A message only moves forward: from streaming to error to complete, and within one status to a longer text; a state that is
-    behind the stored one is ignored. So a stream may be retried and reordered, and ends the same.
+    A message only moves forward: from streaming to error to complete, and to a longer text until it is complete; what is behind the
+    stored state is ignored. So a stream may be retried and reordered, and ends the same.
     """
     chat = await chat_of_call(ctx, chat_id, user_id)
     message = await _addressed(ctx, chat, message_id, client_message_id)
@@ -127,21 +129,25 @@ async def stream_upsert(
             updated_at=ctx.now,
         )
         message_id = await ctx.db.insert(new)
-    elif _progress(status, content) > _progress(message.status, message.content):
-        message_id = message.id
-        draft = message.draft()
-        draft.content, draft.status, draft.updated_at = content, status, ctx.now
-        await ctx.db.patch(draft)
     else:
-        return Upserted(message_id=message.id)
+        message_id = message.id
+        state = _later((message.status, message.content), (status, content))
+        if state == (message.status, message.content):
+            return Upserted(message_id=message_id)
+        draft = message.draft()
+        draft.status, draft.content = state
+        draft.updated_at = ctx.now
+        await ctx.db.patch(draft)
     if status == "complete":
         await _stamp(ctx, chat)
     return Upserted(message_id=message_id)
 
 
-def _progress(status: Status, content: str) -> tuple[int, int]:
-    """How far a stream has come; the greater one is kept, in whatever order they arrive."""
-    return (("streaming", "error", "complete").index(status), len(content))
+def _later(one: State, other: State) -> State:
+    """What two states of one stream come to, whichever arrives first: the end has the last word, and no text gets shorter."""
+    if (one[0] == "complete") != (other[0] == "complete"):
+        return one if one[0] == "complete" else other
+    return max(one[0], other[0], key=("streaming", "error", "complete").index), max(one[1], other[1], key=len)
 
 
 async def _addressed(

@@ -143,7 +143,7 @@ def test_every_setting_is_documented_and_its_default_is_within_its_bounds() -> N
     assert all(setting.description.endswith(".") for setting in described)
     assert {"HUB_PORT", "HUB_MONGO_URL", "HUB_AUTH_LEEWAY_S", "HUB_READY_MAX_LAG_S"} <= {setting.variable for setting in described}
     lag = next(setting for setting in described if setting.variable == "HUB_READY_MAX_LAG_S")
-    assert (lag.default, lag.bounds) == ("10", "> 0, <= 3600")
+    assert (lag.default, lag.bounds) == ("10", "> 0, <= 3,600")
     config.load(**{name: field.default for name, field in config.Settings.model_fields.items()})
 
 

@@ -37,6 +37,9 @@ class _Watched(NamedTuple):
     rows: frozenset[tuple[str, RowId]]
 
 
+_NOTHING = _Watched(frozenset(), frozenset())
+
+
 class InvalidationIndex(Generic[R]):
     """Readers by what they read. One reader has one read set; registering again replaces it."""
 
@@ -49,24 +52,25 @@ class InvalidationIndex(Generic[R]):
 
     def watch(self, reader: R, reads: ReadSet) -> None:
         """From now on changes to what `reads` names concern the reader, and nothing it was registered for before."""
-        self.forget(reader)
         watched = _Watched(frozenset(_spans(reads.ranges)), frozenset(reads.rows))
+        before = self._watched.get(reader, _NOTHING)
         self._watched[reader] = watched
-        for span in watched.spans:
+        for span in watched.spans - before.spans:
             self._table(span.key.table).add_span(span, reader)
-        for table, row_id in watched.rows:
+        for table, row_id in watched.rows - before.rows:
             self._table(table).add_row(row_id, reader)
+        self._leave(reader, _Watched(before.spans - watched.spans, before.rows - watched.rows))
 
     def forget(self, reader: R) -> None:
         """Nothing concerns the reader any more; one that is not registered is no error."""
-        watched = self._watched.pop(reader, None)
-        if watched is None:
-            return
-        for span in watched.spans:
+        self._leave(reader, self._watched.pop(reader, _NOTHING))
+
+    def _leave(self, reader: R, left: _Watched) -> None:
+        for span in left.spans:
             self._tables[span.key.table].remove_span(span, reader)
-        for table, row_id in watched.rows:
+        for table, row_id in left.rows:
             self._tables[table].remove_row(row_id, reader)
-        for name in {span.key.table for span in watched.spans} | {table for table, _ in watched.rows}:
+        for name in {span.key.table for span in left.spans} | {table for table, _ in left.rows}:
             if self._tables[name].is_empty:
                 del self._tables[name]
 

@@ -1,8 +1,9 @@
 """Execution: run one function once, against rows of one moment.
 
-`run` steps the function's coroutine by hand and answers what it asks for from the `Reader`. What the function does comes back as
-plain data: its value, what it read, what it wants written. Errors of the function are in the Run; errors of the Reader are raised,
-for they are not the function's: the caller runs it again.
+`execute` steps the function's coroutine by hand: it yields what the function asks for and is sent the answers. `run` answers from a
+`Reader`, which may have to wait; `run_now` from a `Memory`, in one go and without the event loop. What the function does comes back
+as plain data: its value, what it read, what it wants written. Errors of the function are in the Run; errors of the Reader are
+raised, for they are not the function's: the caller runs it again.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import traceback
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -47,6 +49,14 @@ class Reader(Protocol):
     async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]: ...
 
 
+class Memory(Protocol):
+    """Rows as they are at one timestamp, as far as they are at hand; None where they are not."""
+
+    def read(self, wanted: IndexRange) -> list[Row] | None: ...
+
+    def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row] | None: ...
+
+
 @dataclass(slots=True)
 class Run:
     """What a function did. With an `error`, `value` is None and `writes` is empty; what it read counts all the same.
@@ -76,6 +86,80 @@ async def run(
     limits: Limits,
 ) -> Run:
     """Raises only what the Reader raises; its LimitExceeded ends the run like one of the function's own."""
+    with closing(execute(function, args, caller=caller, now=now, journal=journal, ids=ids, limits=limits)) as execution:
+        try:
+            request = next(execution)
+            while True:
+                try:
+                    answers = await _answered(request, reader)
+                except LimitExceeded as error:
+                    request = execution.throw(error)
+                else:
+                    request = execution.send(answers)
+        except StopIteration as stop:
+            return cast(Run, stop.value)
+
+
+def run_now(
+    function: Function,
+    args: Mapping[str, Value],
+    *,
+    caller: Caller | None,
+    memory: Memory,
+    now: float,
+    journal: str | None,
+    ids: IdSource,
+    limits: Limits,
+) -> Run | None:
+    """As `run`, without waiting; None if the function asks for something that is not at hand."""
+    with closing(execute(function, args, caller=caller, now=now, journal=journal, ids=ids, limits=limits)) as execution:
+        try:
+            request = next(execution)
+            while (answers := _at_hand(request, memory)) is not None:
+                request = execution.send(answers)
+        except StopIteration as stop:
+            return cast(Run, stop.value)
+    return None
+
+
+async def _answered(request: Request, reader: Reader) -> Answers:
+    if len(request) == 1:
+        return (await _fetch(request[0], reader),)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_fetch(part, reader)) for part in request]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _fetch(part: Part, reader: Reader) -> Answer:
+    if isinstance(part, ReadRange):
+        return await reader.read(part.wanted)
+    return await reader.get(part.table, part.ids)
+
+
+def _at_hand(request: Request, memory: Memory) -> Answers | None:
+    answers: list[Answer] = []
+    for part in request:
+        answer = memory.read(part.wanted) if isinstance(part, ReadRange) else memory.get(part.table, part.ids)
+        if answer is None:
+            return None
+        answers.append(answer)
+    return answers
+
+
+def execute(
+    function: Function,
+    args: Mapping[str, Value],
+    *,
+    caller: Caller | None,
+    now: float,
+    journal: str | None,
+    ids: IdSource,
+    limits: Limits,
+) -> Generator[Request, Answers, Run]:
+    """Yields what the function waits for and returns what it did. A LimitExceeded thrown in ends the run; closing gives it up."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
     usage = Usage(limits, function.name)
     transaction = Transaction(reads, usage)
@@ -85,28 +169,16 @@ async def run(
         ctx = MutationContext(WritableDatabase(transaction, pages, ids, now), log, caller, reads, now)
     outcome = Run(None, None, reads, (), (), None)
     try:
-        outcome.value = await _Stepper(function, ctx, args, reader, limits).finish()
+        outcome.value = yield from _Stepper(function, ctx, args, limits).steps()
         outcome.writes = transaction.overlay.writes()
     except LookedAtIdentity:
         pass
-    except _ReaderFailed as failed:
-        if not isinstance(failed.error, LimitExceeded):
-            raise failed.error from None
-        outcome.error = failed.error
     except HubError as error:
         outcome.error = error
     outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
     outcome.size_bytes = usage.size_bytes
     return outcome
-
-
-class _ReaderFailed(Exception):
-    """Carries an error of the Reader past those of the function."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class Raised(Exception):
@@ -124,24 +196,21 @@ class _Stepper:
     All three run code of the author (validators, properties, serializers), so all of it happens inside of steps.
     """
 
-    def __init__(self, function: Function, ctx: QueryContext, args: Mapping[str, Value], reader: Reader, limits: Limits) -> None:
+    def __init__(self, function: Function, ctx: QueryContext, args: Mapping[str, Value], limits: Limits) -> None:
         self._function = function
         self._ctx = ctx
         self._args = args
-        self._reader = reader
         self._limits = limits
         self._stopwatch = Stopwatch(limits.cpu_s)
         self._coroutine: Coroutine[Any, Answers | None, object] | None = None
 
-    async def finish(self) -> Value:
-        """What the function returns, in wire form. Raises HubError for what it raises, LookedAtIdentity, and _ReaderFailed."""
+    def steps(self) -> Generator[Request, Answers, Value]:
+        """What the function returns, in wire form. Raises HubError for what it raises, LookedAtIdentity, and what is thrown in."""
         answers: Answers | None = None
         try:
-            while True:
-                reached = self._step(answers)
-                if isinstance(reached, _Returned):
-                    return reached.value
-                answers = await self._answer(reached)
+            while not isinstance(reached := self._step(answers), _Returned):
+                answers = yield reached
+            return reached.value
         finally:
             self._close()
 
@@ -177,23 +246,6 @@ class _Stepper:
         except StopIteration as stop:
             returned = stop.value
         return _Returned(self._function.signature.result(returned, self._limits))
-
-    async def _answer(self, request: Request) -> Answers:
-        try:
-            if len(request) == 1:
-                return (await self._fetch(request[0]),)
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._fetch(part)) for part in request]
-            return [task.result() for task in tasks]
-        except ExceptionGroup as errors:
-            raise _ReaderFailed(errors.exceptions[0]) from None
-        except Exception as error:
-            raise _ReaderFailed(error) from None
-
-    async def _fetch(self, part: Part) -> Answer:
-        if isinstance(part, ReadRange):
-            return await self._reader.read(part.wanted)
-        return await self._reader.get(part.table, part.ids)
 
     def _close(self) -> None:
         """End a coroutine that waits for something; what its `finally` blocks do then does not count."""

@@ -16,7 +16,7 @@ from hub.functions.identity import Caller
 from hub.functions.names import canonical_path
 from hub.functions.signatures import Signature, SignatureProblem, read_signature
 from hub.functions.tables import Table, TableInfo, table_of
-from hub.store import DeclaredTable
+from hub.store import RESERVED_PREFIXES, DeclaredTable
 from hub.values import Value
 
 Kind: TypeAlias = Literal["query", "mutation"]
@@ -142,6 +142,10 @@ class Registry:
         by_class = {info.class_name: info for info in infos}
         for info in infos:
             info.resolve_references(by_class)
+        self.indexed_fields: Mapping[str, frozenset[str]] = {
+            table.name: frozenset(name for index in table.indexes for name in index.fields) for table in self.declared_tables()
+        }
+        """Stored names, by collection, of the fields that some index looks at."""
         problems = [*(problem for info in infos for problem in info.problems), *_clashes(infos)]
         if problems:
             raise LoadError(problems)
@@ -175,6 +179,10 @@ def _clashes(infos: list[TableInfo]) -> list[str]:
     problems: list[str] = []
     seen: dict[tuple[str, str], TableInfo] = {}
     for info in infos:
+        if info.collection.startswith(RESERVED_PREFIXES):
+            problems.append(f"{info.place}: names that begin with {' or '.join(RESERVED_PREFIXES)} are taken: {info.collection!r}")
+        elif not info.collection or "$" in info.collection or "\0" in info.collection:
+            problems.append(f"{info.place}: {info.collection!r} cannot be the name of a collection")
         for what, name in (("name", info.name), ("collection", info.collection), ("class name", info.class_name)):
             other = seen.setdefault((what, name), info)
             if other is not info:

@@ -1,6 +1,7 @@
 """Rows between the database and Python: decode what is stored, encode what is to be stored, and say what does not fit.
 
-Rows handed to functions share nothing mutable with what was read. A field that is None is missing in the database.
+Rows handed to functions share nothing mutable with what was read, nor with each other: a row that is held in memory is decoded
+once, and every run gets a copy of its own. A field that is None is missing in the database.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, TypeVar, cast
 import bson
 from pydantic import ValidationError
 
+from hub.core.heldrow import HeldRow
 from hub.errors import InvalidRow
-from hub.functions.ids import stored_ids
+from hub.functions.forms import RowForm
+from hub.functions.ids import Id, stored_ids
 from hub.functions.tables import STORED_FORM, Field, RowState, Table, TableInfo, describe
 from hub.functions.wire import MAX_SAFE_INTEGER, is_key
 from hub.values import Int64, ObjectId, Row, RowId, Value
@@ -22,10 +25,23 @@ from hub.values import Int64, ObjectId, Row, RowId, Value
 RowT = TypeVar("RowT", bound=Table)
 
 _INT64 = 2**63
+_IMMUTABLE = frozenset({type(None), bool, int, float, str, bytes, Id, Int64, ObjectId, dt.datetime})
+"""Types of values that copies of a row may share."""
 
 
 def decode(table: TableInfo, stored: Row) -> Table:
     """The row as an object of its class. Raises InvalidRow, naming table, id and field, if it does not fit."""
+    if not isinstance(stored, HeldRow) or not table.is_plain:
+        return _decoded(table, stored)
+    form = stored.form
+    if not isinstance(form, RowForm) or form.table is not table:
+        row = _decoded(table, stored)
+        is_flat = all(type(value) in _IMMUTABLE or isinstance(value, enum.Enum) for value in row.__dict__.values())
+        stored.form = form = RowForm(table, row if is_flat else None)
+    return _decoded(table, stored) if form.row is None else cast(Table, form.row)._copy_of_held(form)
+
+
+def _decoded(table: TableInfo, stored: Row) -> Table:
     values = {field.python: _own(stored[field.stored]) for field in table.fields if field.stored in stored}
     raw_id = cast(RowId, stored["_id"])
     try:
@@ -57,7 +73,7 @@ def encode_key(table: TableInfo, field: Field, value: object) -> Value:
 
 def size_of(row: Row) -> int:
     """Bytes of the row as BSON."""
-    return len(bson.encode(row))
+    return row.size_bytes if isinstance(row, HeldRow) else len(bson.encode(row))
 
 
 def _decode_loosely(table: TableInfo, raw_id: RowId, values: Mapping[str, Value]) -> Table:
@@ -116,10 +132,17 @@ def _aware(moment: dt.datetime) -> dt.datetime:
 def _encode_field(table: TableInfo, name: str, value: object) -> Value:
     if name in table.object_id_fields:
         if isinstance(value, str):
-            return stored_ids(value)[-1]
+            return _object_id(table, name, value)
         if isinstance(value, list):
-            return [stored_ids(item)[-1] if isinstance(item, str) else _encode(table, name, item) for item in value]
+            return [_object_id(table, name, item) if isinstance(item, str) else _encode(table, name, item) for item in value]
     return _encode(table, name, value)
+
+
+def _object_id(table: TableInfo, name: str, text: str) -> RowId:
+    found = stored_ids(text)[-1]
+    if not isinstance(found, ObjectId):
+        raise InvalidRow(f"{table.name}.{name}: {text!r} is not an id of that table, which are 24 hex digits")
+    return found
 
 
 def _encode(table: TableInfo, name: str, value: object) -> Value:

@@ -24,6 +24,7 @@ from hub.functions.limits import Limits
 from hub.functions.names import to_camel
 from hub.functions.objects import STRICT, foreign_models, from_wire, nested_types
 from hub.functions.pagination import PageOptions
+from hub.functions.tables import WIRE_FORM
 from hub.functions.wire import checked_args, to_wire
 from hub.values import Value
 
@@ -79,7 +80,7 @@ class Signature:
                 f"{self._name} returned what its annotation does not allow: result{place}: {first['msg']}"
             ) from None
         try:
-            dumped = self._result.dump_python(checked, by_alias=True, exclude_none=True, warnings="error")
+            dumped = self._result.dump_python(checked, by_alias=True, exclude_none=True, warnings="error", context=WIRE_FORM)
         except Exception as error:
             raise FunctionError(f"{self._name} returned what has no form on the wire: {error}") from error
         return to_wire(dumped.get("result"), limits, f"the result of {self._name}")

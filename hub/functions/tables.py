@@ -6,6 +6,7 @@ How a row looks in the database is `hub.functions.rows`'.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from hub.errors import InvalidRow
+from hub.functions.forms import Outgoing, RowForm
 from hub.functions.ids import Id, Reference
 from hub.functions.indexes import AnyIndex, Index, declare
 from hub.functions.names import to_camel
@@ -49,6 +51,8 @@ Keys = TypeVarTuple("Keys")
 
 STORED_FORM = "stored"
 """Serialization context: names and types of the database, not of the wire."""
+WIRE_FORM = "wire"
+"""Serialization context of results: a row that is held in memory goes out as an `Outgoing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,13 @@ class TableInfo:
     indexed: frozenset[str] = frozenset()
     by_id: AnyIndex = field(init=False)
     by_dumped_name: dict[str, Field] = field(init=False)
+    is_plain: bool = field(init=False)
+    """Whether copying its fields copies a row: its class keeps nothing else and runs no code of its own when a row is made."""
 
     def __post_init__(self) -> None:
         self.by_id = Index(self, (ID,), unique=True, where_present=False, place=self.place)
         self.by_dumped_name = {known.dumped: known for known in self.fields}
+        self.is_plain = _is_plain(self.row_type)
 
     @property
     def class_name(self) -> str:
@@ -138,12 +145,14 @@ class TableInfo:
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What makes an object a row: its id (`raw_id` as stored) and when it was made. `original` is set in a draft."""
+    """What makes an object a row: its id (`raw_id` as stored) and when it was made. `original` is set in a draft; `form` in a copy
+    of a row that is held in memory."""
 
     id: str
     raw_id: RowId
     creation_time: float
     original: Table | None = None
+    form: RowForm | None = None
 
 
 class Table(BaseModel):
@@ -228,14 +237,31 @@ class Table(BaseModel):
             yield "id", self._state.id
         yield from super().__repr_args__()
 
+    def _copy_of_held(self, form: RowForm) -> Self:
+        """For one run; `form` holds this row."""
+        state = self._row_state()
+        copy = self.__copy__()
+        private = copy.__pydantic_private__
+        assert private is not None
+        private["_state"] = RowState(state.id, state.raw_id, state.creation_time, form=form)  # as `_state = ...`, 5 times as fast
+        return copy
+
     def _row_state(self) -> RowState:
-        if self._state is None:
+        state: RowState | None = (self.__pydantic_private__ or {}).get("_state")
+        if state is None:
             raise AttributeError(f"this {type(self).__name__} is not a row yet: ctx.db.insert() returns its id")
-        return self._state
+        return state
 
     @model_serializer(mode="wrap")
-    def _serialize(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+    def _serialize(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         """Rows go out with wire names, their id and their creation time; None is left out."""
+        state: RowState | None = (self.__pydantic_private__ or {}).get("_state")
+        form = state.form if state is not None and info.context == WIRE_FORM else None
+        if form is None or form.row is None or form.row.__dict__ != self.__dict__:
+            return self._dumped(dump, info)
+        return Outgoing(form, None if form.sent is not None else self._dumped(dump, info))
+
+    def _dumped(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         values: dict[str, Any] = dump(self)
         table = self.__hub_table__
         is_stored_form = info.context == STORED_FORM
@@ -271,6 +297,20 @@ def describe(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def _is_plain(row_type: type[Table]) -> bool:
+    own = row_type.__mro__[: row_type.__mro__.index(Table)]
+    has_methods = any(name in cls.__dict__ for cls in own for name in ("__init__", "__new__", "__copy__", "__eq__"))
+    known = row_type.__pydantic_decorators__
+    has_code = any((known.field_validators, known.model_validators, known.field_serializers, known.computed_fields))
+    return (
+        not has_methods
+        and not has_code
+        and inspect.unwrap(row_type.model_post_init) is inspect.unwrap(Table.model_post_init)  # pydantic's own, for `_state`
+        and set(known.model_serializers) == {"_serialize"}
+        and set(row_type.__private_attributes__) == {"_state"}
+    )
 
 
 def _described(python: str, declared: FieldInfo) -> Field:

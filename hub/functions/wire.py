@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
+from hub.core.heldrow import SentRow
 from hub.errors import ArgumentValidation, FunctionError, HubError, LimitExceeded
+from hub.functions.forms import Outgoing
 from hub.functions.limits import Limits
 from hub.values import Int64, ObjectId, Value
 
@@ -77,6 +79,8 @@ class _Walk:
         if exact is float or exact is bool or value is None:
             self._spend(8)
             return value  # type: ignore[return-value]  # likewise; the frequent types come first, without a match
+        if isinstance(value, Outgoing):
+            return self._row(value, depth)
         match value:
             case enum.Enum():
                 return self.given_out(value.value, depth)
@@ -104,6 +108,19 @@ class _Walk:
                 self._spend(2)
                 return {self._key(name): self.given_out(item, depth + 1) for name, item in value.items()}
         raise self._error(f"{self._where} holds a {type(value).__name__}, which has no form on the wire")
+
+    def _row(self, row: Outgoing, depth: int) -> Value:
+        """A row that is held in memory: walked the first time it goes out."""
+        sent = row.form.sent
+        if sent is None:
+            left = self._bytes_left
+            walked = self.given_out(row.dumped, depth)
+            assert isinstance(walked, dict)
+            sent = row.form.sent = SentRow(walked, left - self._bytes_left)
+        else:
+            self._check_depth(depth + 1)  # its fields: it has nothing that is nested deeper
+            self._spend(sent.size_bytes)
+        return sent
 
     def _integer(self, value: int) -> Value:
         if isinstance(value, Int64):

@@ -17,7 +17,7 @@ from hub.functions.identity import Caller
 from hub.live.engine import Engine, body_hash
 from hub.live.moment import evaluation_at, newest_common_moment
 from hub.live.mutations import Answer, MutationRequest
-from hub.live.query import Subscription
+from hub.live.query import LiveQuery, Subscription
 from hub.live.results import failure
 from hub.protocol.messages import (
     AddQuery,
@@ -220,6 +220,9 @@ class Connection:
         except Exception:
             log.exception("a session could not be moved on")
             self.end(closing(1011, "InternalServerError", "the hub failed"))
+
+    def shown(self) -> list[LiveQuery]:
+        return [subscription.live for subscription in self._subscriptions.values() if subscription.live is not None]
 
     def _advance(self) -> None:
         if self._is_held or self._session.is_closed or not self.outbox.can_advance:

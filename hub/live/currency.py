@@ -1,41 +1,100 @@
-"""Currency: proof that this hub has received whatever any hub of the deployment acknowledged before somebody asked.
+"""Currency: proof that this hub has received whatever was acknowledged before somebody asked.
 
-The clock rows are read with majority concern; when the feed has come to their numbers, nothing acknowledged earlier is missing.
+By any hub of the deployment: the clock rows are read with majority concern; when the feed has come to their numbers, nothing that a
+hub acknowledged earlier is missing. By any other writer: the database says what time it is; once the feed has passed that, nothing
+at all is missing. The first is a promise. The second waits only so long: the feed of a hub that is cut off must not keep it from
+writing, for what others change meanwhile conflicts.
+
 A caller shares a read with others only if it *started* after the caller came, so at most one read runs and one waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
+from hub.clock import Clock
+from hub.errors import NotCaughtUp, Unavailable
 from hub.live.position import FeedPosition
 from hub.store import Store
 from hub.timestamps import Timestamp
 
+_USUALLY_S = 0.005
+"""The feed brings a commit 0.2 ms after its acknowledgement. What it has not brought after this long may be no commit of the
+watched database at all (a no-op of the server): then a mark of the hub's own makes the feed pass it, for 3 ms and one write."""
+_PATIENCE_S = 0.5
+"""How long a hub waits for what other writers did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    numbers: Mapping[str, int]
+    now: Timestamp
+
 
 class Currency:
-    def __init__(self, store: Store, position: FeedPosition) -> None:
+    def __init__(self, store: Store, position: FeedPosition, clock: Clock) -> None:
         self._store = store
         self._position = position
-        self._running: asyncio.Task[Mapping[str, int]] | None = None
-        self._next: asyncio.Task[Mapping[str, int]] | None = None
+        self._clock = clock
+        self._running: asyncio.Task[_Seen] | None = None
+        self._next: asyncio.Task[_Seen] | None = None
 
     async def numbers(self) -> Mapping[str, int]:
         """The clock rows' numbers, from a read that started after this call."""
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._store.clocks(), name="clock read")
-            return await asyncio.shield(self._running)
-        if self._next is None:
-            self._next = asyncio.create_task(self._read_after(self._running), name="next clock read")
-        return await asyncio.shield(self._next)
-
-    async def _read_after(self, running: asyncio.Task[Mapping[str, int]]) -> Mapping[str, int]:
-        await asyncio.wait([running])
-        self._running, self._next = self._next, None
-        return await self._store.clocks()
+        return (await self._look()).numbers
 
     async def prove(self, deadline: float) -> Timestamp:
-        """A position of the feed at which everything acknowledged before this call was received. Raises NotCaughtUp."""
-        await self._position.reach_clocks(await self.numbers(), deadline)
+        """A position of the feed at which everything acknowledged before this call was received; by writers that are no hubs,
+        too, unless the feed is away. Raises NotCaughtUp."""
+        seen = await self._look()
+        await self._position.reach_clocks(seen.numbers, deadline)
+        await self._pass(seen.now)
         return self._position.ts
+
+    async def catch_up(self) -> None:
+        """Have the feed pass what any writer was told is written, if it can."""
+        with suppress(Unavailable):
+            await self._pass((await self._look()).now)
+
+    async def _pass(self, ts: Timestamp) -> None:
+        now = self._clock.monotonic()
+        with suppress(NotCaughtUp):
+            await self._position.reach(ts, now + _USUALLY_S)
+            return
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._position.reach(await self._store.barrier(ts), now + _PATIENCE_S)
+
+    async def _look(self) -> _Seen:
+        """What the database says, in a read that started after this call."""
+        if self._running is None or self._running.done():
+            self._running = _watched(self._read(), "clock read")
+            return await asyncio.shield(self._running)
+        if self._next is None:
+            self._next = _watched(self._read_after(self._running), "next clock read")
+        return await asyncio.shield(self._next)
+
+    async def _read_after(self, running: asyncio.Task[_Seen]) -> _Seen:
+        await asyncio.wait([running])
+        self._running, self._next = self._next, None
+        return await self._read()
+
+    async def _read(self) -> _Seen:
+        numbers, now = await asyncio.gather(self._store.clocks(), self._store.now())
+        return _Seen(numbers, now)
+
+
+def _watched(read: Coroutine[Any, Any, _Seen], name: str) -> asyncio.Task[_Seen]:
+    """A read that may end when nobody waits for it any more."""
+    task = asyncio.create_task(read, name=name)
+    task.add_done_callback(_look_at_error)
+    return task
+
+
+def _look_at_error(task: asyncio.Task[_Seen]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +17,7 @@ from typing import Literal
 from hub.clock import Clock
 from hub.config import Settings
 from hub.core.commits import CommitLog
+from hub.core.rangecache import RangeCache
 from hub.errors import BadRequest, HubError, NotCaughtUp, SnapshotTooOld
 from hub.functions.identity import Caller
 from hub.functions.limits import Limits
@@ -24,13 +25,16 @@ from hub.functions.registry import Registry
 from hub.live.batch import BatchLimits
 from hub.live.currency import Currency
 from hub.live.directory import LiveQueries
+from hub.live.evaluations import Evaluations
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.position import FeedPosition
 from hub.live.query import Subscriber
+from hub.live.reading import Reading
 from hub.live.results import encode_run, failure
 from hub.live.rounds import Rounds
 from hub.live.runner import Runner
 from hub.live.sequencer import Sequencer
+from hub.live.timeline import Timeline
 from hub.metrics import Metrics
 from hub.protocol.messages import Result
 from hub.store import Store
@@ -76,7 +80,7 @@ class Engine:
             shows_crashes=shows_crashes,
         )
         self._position = FeedPosition(clock)
-        self._currency = Currency(store, self._position)
+        self._currency = Currency(store, self._position, clock)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
         self._sequencer = Sequencer(
             store,
@@ -89,17 +93,28 @@ class Engine:
             batch_limits(settings),
             max_waiting=settings.mutation_queue_max,
         )
+        self._timeline = Timeline(
+            CommitLog(max_commits=settings.commit_log_max_commits, max_changes=settings.commit_log_max_changes),
+            RangeCache(max_bytes=settings.cache_max_bytes, grace_s=settings.cache_grace_s),
+        )
+        evaluations = Evaluations(
+            self._timeline,
+            Reading(store, self._timeline.cache, self._timeline.log, clock, metrics),
+            self._runner,
+            clock,
+            metrics,
+            max_concurrent_runs=settings.runs_max,
+        )
         self._rounds = Rounds(
             store,
-            self._runner,
+            self._timeline,
+            evaluations,
             self._position,
             clock,
             metrics,
-            CommitLog(max_commits=settings.commit_log_max_commits, max_changes=settings.commit_log_max_changes),
-            max_concurrent_runs=settings.runs_max,
             max_waiting_commits=settings.feed_backlog_max_commits,
         )
-        self.live = LiveQueries(registry, self._rounds.evaluate, self._rounds.forget, max_live_queries=settings.live_queries_max)
+        self.live = LiveQueries(registry, evaluations.evaluate, evaluations.forget, max_live_queries=settings.live_queries_max)
         self._waiting_for_head: dict[Subscriber, None] = {}
         self._rounds.connect(self.live, self._sequencer.committed, self._refresh_waiting, self._sequencer.lost_history)
         self._was_ready = False
@@ -111,7 +126,7 @@ class Engine:
 
     @property
     def head(self) -> Timestamp:
-        return self._rounds.head
+        return self._timeline.head
 
     @property
     def position(self) -> Timestamp:
@@ -167,6 +182,8 @@ class Engine:
         self.metrics.feed_position_seconds.set(unpack(self._position.ts)[0])
         self.metrics.head_seconds.set(unpack(self.head)[0])
         self.metrics.live_queries.set(len(self.live))
+        self.metrics.cache_bytes.set(self._timeline.cache.size_bytes)
+        self.metrics.cache_ranges.set(self._timeline.cache.ranges)
         self.metrics.queue_length.labels("mutations").set(len(self._sequencer.queue))
 
     # --- reading -----------------------------------------------------------------------------------------------
@@ -217,6 +234,8 @@ class Engine:
         wanted = at_ts if at_ts is not None else min_ts
         if wanted is None:
             return await self._currency.prove(deadline)
+        if unpack(wanted)[0] == 0:
+            raise BadRequest("the database has no history of that timestamp; ask for one that the hub has sent")
         if self._position.ts < wanted:
             await self._position.reach(await self._store.barrier(wanted), deadline)
         return wanted if at_ts is not None else self._position.ts
@@ -280,10 +299,11 @@ class Engine:
     def forget(self, subscriber: Subscriber) -> None:
         self._waiting_for_head.pop(subscriber, None)
 
-    def _refresh_waiting(self) -> None:
+    def _refresh_waiting(self) -> Iterable[Subscriber]:
         waiting, self._waiting_for_head = self._waiting_for_head, {}
         for subscriber in waiting:
             subscriber.refresh()
+        return waiting
 
     async def catch_up(self, ts: Timestamp) -> None:
         """Wait until this hub is past a timestamp that a client saw elsewhere.

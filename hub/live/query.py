@@ -1,7 +1,7 @@
 """LiveQuery: one name, arguments and (if it matters) identity; its latest evaluations and who subscribes to it.
 
-Owned by `directory` (which finds and forgets it) and `rounds` (which evaluates it). Invariants: `evaluations` are in order of time
-and do not overlap; only the last one may be open (`until is None`), and then the query is not stale.
+Owned by `directory` (which finds and forgets it) and `evaluations` (which evaluates it). Invariants: its `evaluations` are in order
+of time and do not overlap; only the last one may be open (`until is None`), and then the query is not stale.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class Subscriber(Protocol):
 
     def refresh(self) -> None:
         """Something it shows has changed, or may: show the newest common moment when it can be shown."""
+        ...
+
+    def shown(self) -> list[LiveQuery]:
+        """What it shows."""
         ...
 
 
@@ -77,6 +81,8 @@ class LiveQuery:
     subscriptions: set[Subscription] = field(default_factory=set)
     evaluations: list[Evaluation] = field(default_factory=list)
     failed_runs: int = 0
+    took_s: float = 0.0
+    """Its last run."""
 
     @property
     def is_stale(self) -> bool:

@@ -1,7 +1,7 @@
-"""Runner: runs one function at one timestamp, reading the database's snapshot of that moment.
+"""Runner: runs one function at one timestamp.
 
-Where reads come from is this module's business alone: a function asks for index ranges and rows, and its run is true at the
-timestamp it was given.
+A function asks for index ranges and rows; whoever has it run says where they come from: a source that may have to wait (the store,
+or what lies over it), or memory. The run is true at the timestamp of what it read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hub.clock import Clock
 from hub.core.ranges import IndexRange
 from hub.core.readset import ReadSet
 from hub.errors import FunctionCrashed, HubError, LimitExceeded, Unavailable
-from hub.functions.execution import Run, run
+from hub.functions.execution import Memory, Run, run, run_now
 from hub.functions.identity import Caller
 from hub.functions.ids import IdSource
 from hub.functions.limits import Limits
@@ -120,6 +120,34 @@ class Runner:
         if isinstance(finished.error, LimitExceeded):
             finished.reads.ranges += reader.asked.ranges
             finished.reads.rows |= reader.asked.rows
+        return self._told(function, finished)
+
+    def run_now(
+        self, function: Function, args: Mapping[str, Value], *, caller: Caller | None, journal: str | None, memory: Memory
+    ) -> Run | None:
+        """Without waiting for anything; None if the function asks for something that is not in memory, or fails for the hub's fault
+        or a limit's: then `run` has to say what it depends on."""
+        try:
+            with self._metrics.run_seconds.time():
+                finished = run_now(
+                    function,
+                    args,
+                    caller=caller,
+                    memory=memory,
+                    now=self._clock.now() * 1000,
+                    journal=journal,
+                    ids=self._ids,
+                    limits=self._limits,
+                )
+        except Exception:
+            log.exception("a run in memory failed", extra={"function": function.name})
+            return None
+        if finished is None or isinstance(finished.error, LimitExceeded):
+            return None
+        return self._told(function, finished)
+
+    def _told(self, function: Function, finished: Run) -> Run:
+        """What callers may hear of it."""
         if isinstance(finished.error, FunctionCrashed):
             self._report(function, finished.error)
         if not self._shows_crashes:

@@ -237,6 +237,7 @@ class Sequencer:
         """
         async with self._in_time():
             await self._position.reach(self._last_commit, self._first_deadline())
+            await self._currency.catch_up()
             at, clocks = self._position.ts, dict(self._position.clocks)
             await self._look_up(at)
             commits = None if earlier is None else self._position.since(earlier.rows.at)

@@ -8,7 +8,7 @@ A slow query must not hold up the others, so a wave is over after a while, finis
 and is from then on evaluated in the waves of a slower tier, which take longer. A slower tier starts its wave only together with all
 faster ones: whatever is evaluated at a head by a slow query has been evaluated at that head by the fast ones too.
 
-Plain decisions: no task, no clock. `rounds` asks what to start, starts it, and says when it is done.
+Plain decisions: no task, no clock. `evaluations` asks what to start, starts it, and says when it is done.
 """
 
 from __future__ import annotations

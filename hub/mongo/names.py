@@ -9,6 +9,7 @@ import datetime as dt
 from typing import Any
 
 from hub.core.ranges import IndexKey
+from hub.store import RESERVED_PREFIXES
 
 COLLECTION_PREFIX = "hub_"
 CLOCKS = "hub_clock"
@@ -25,7 +26,7 @@ ID_INDEX = "_id_"
 
 
 def is_own_collection(name: str) -> bool:
-    return name.startswith((COLLECTION_PREFIX, "system."))
+    return name.startswith(RESERVED_PREFIXES)
 
 
 def hub_clock(hub_id: str) -> str:

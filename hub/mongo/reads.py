@@ -15,7 +15,7 @@ from hub.core.ranges import IndexKey, IndexRange
 from hub.errors import InvalidRow, SnapshotTooOld, Unavailable
 from hub.mongo import faults
 from hub.mongo.bounds import edges
-from hub.mongo.driver import At, Link, is_row_id, time_limit
+from hub.mongo.driver import At, Link, from_bson, is_row_id, time_limit
 from hub.mongo.names import CLOCKS, REQUESTS, index_name, partial_filter
 from hub.store import RequestRecord
 from hub.timestamps import ZERO, Timestamp
@@ -78,6 +78,10 @@ class Reads:
             return {}
         found = await self._bounded(self._link.find(REQUESTS, {"_id": {"$in": list(keys)}}, concern=At(at)), REQUESTS)
         return {record.key: record for record in map(_record, found)}
+
+    async def now(self) -> Timestamp:
+        reply = await self._bounded(self._link.command({"ping": 1}), "the database")
+        return from_bson(reply["operationTime"])
 
     async def clocks(self, at: Timestamp | None = None) -> dict[str, int]:
         """All clock rows' numbers; without a timestamp as of now, everything that was acknowledged included."""

@@ -198,6 +198,9 @@ class MongoStore:
     async def clocks(self) -> dict[str, int]:
         return await self._parts.reads.clocks()
 
+    async def now(self) -> Timestamp:
+        return await self._parts.reads.now()
+
     async def barrier(self, ts: Timestamp) -> Timestamp:
         return await self._parts.barrier.after(ts)
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
+from hub.core.heldrow import SentRow
 from hub.errors import BadRequest, FunctionError, LimitExceeded
 from hub.values import Int64, Value
 
@@ -97,6 +98,9 @@ def _write(value: Value, room: int, ordered: bool) -> str:
         return "false"
     if kind is list:
         return _write_list(value, room, ordered)  # type: ignore[arg-type]
+    if isinstance(value, SentRow) and not ordered and room > 1:
+        value.text = value.text or _write_object(value, room, ordered)
+        return value.text
     return _write_rare(value, room, ordered)
 
 

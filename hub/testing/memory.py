@@ -156,6 +156,10 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self.database.clocks(self.database.now)
 
+    async def now(self) -> Timestamp:
+        await asyncio.sleep(0)
+        return self.database.now
+
     async def barrier(self, ts: Timestamp) -> Timestamp:
         await asyncio.sleep(0)
         if ts > self.database.now:

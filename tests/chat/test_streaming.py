@@ -64,7 +64,7 @@ async def test_a_stream_sent_twice_and_all_at_once_is_one_row(ann: Person, chat_
     [
         pytest.param(("Done", "complete"), ("Done and more", "streaming"), id="a delta after the end"),
         pytest.param(("Done", "complete"), ("Done", "error"), id="an error after the end"),
-        pytest.param(("Broken", "error"), ("Broken off", "streaming"), id="a delta after an error"),
+        pytest.param(("Broken off", "error"), ("Broken", "streaming"), id="a shorter delta after an error"),
         pytest.param(("Longer", "streaming"), ("Long", "streaming"), id="a shorter delta"),
         pytest.param(("Same", "streaming"), ("Same", "streaming"), id="a repeated delta"),
         pytest.param(("Done", "complete"), ("Done", "complete"), id="a repeated end"),
@@ -100,6 +100,15 @@ async def test_a_reply_moves_forward(stored: State, later: State, ann: Person, c
     (row,) = await ann.messages(chat_id)
     assert (row["content"], row["status"]) == later
     assert (row["createdAt"], row["updatedAt"]) == (now - 1000, now)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+async def test_a_reply_that_breaks_off_keeps_its_longest_text(order: tuple[int, ...], ann: Person, chat_id: str) -> None:
+    states: list[State] = [("Once", "streaming"), ("", "error"), ("Once upon", "streaming")]
+    for index in order:
+        await ann.stream(chat_id, *states[index], clientMessageId="r1")
+
+    assert await reply_in(ann, chat_id) == ("Once upon", "error")
 
 
 async def test_only_the_end_stamps_the_chat(ann: Person, chat_id: str, clock: WallClock) -> None:

@@ -300,6 +300,25 @@ def test_every_screen_shows_what_its_queries_return_whatever_happens(registry: R
     asyncio.run(run())
 
 
+@given(script=st.lists(steps, min_size=5, max_size=30), cache_max_bytes=st.sampled_from([0, 12_000]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=80)
+def test_and_so_it_is_with_little_memory_and_with_none(
+    registry: Registry, script: list[tuple[Any, ...]], cache_max_bytes: int
+) -> None:
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            database = InMemory(stack)
+            hubs = [
+                await stack.enter_async_context(
+                    live_hub(await database.hub(name), registry, repeat_hold_s=0.01, cache_max_bytes=cache_max_bytes)
+                )
+                for name in ("hub-a", "hub-b")
+            ]
+            await play(World(database, hubs), script)
+
+    asyncio.run(run())
+
+
 @pytest.mark.real
 @given(script=st.lists(steps, min_size=10, max_size=25))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=5)

@@ -368,3 +368,30 @@ async def test_a_hub_that_is_stopped_right_after_a_commit_stops(database: Databa
         async with asyncio.timeout(30), live_hub(await database.hub(f"hub-{n}"), registry) as hub:
             for rank in range(3):
                 await hub.mutate("notes:add", room="a", rank=rank)
+
+
+async def test_what_other_writers_were_told_is_written_is_seen_by_the_next_call(open_hub: OpenHub, database: Database) -> None:
+    hub = await open_hub()
+    for n in range(1, 31):
+        await database.outside(Insert("notes", {"_id": f"n{n}", "_creationTime": 1.0, "room": "a", "rank": 1.0, "text": ""}))
+
+        assert await hub.mutate("notes:count", room="a") == Success(f"{n}.0")
+        assert await hub.query("notes:total", room="a") == Success(f"{n}.0")
+
+
+async def test_a_row_with_an_array_where_an_index_looks_fails_the_queries_that_would_meet_it(
+    open_hub: OpenHub, database: Database
+) -> None:
+    hub = await open_hub()
+    screen = hub.screen()
+    total, other = await screen.watch("notes:total", room="a"), await screen.watch("notes:total", room="b")
+    row: Row = {"_id": "n1", "_creationTime": 1.0, "room": ["a", "c"], "rank": 1.0, "text": ""}
+
+    await database.outside(Insert("notes", row))
+    await screen.mutate("notes:add", room="b", rank=2)
+
+    assert screen.value(other) == 2
+    fresh = await hub.query("notes:total", room="a")
+    if isinstance(fresh, Failure):  # a real server finds the row under each element; it fits no table
+        assert "InvalidRow" in fresh.code
+        await screen.until(lambda: "does not fit" in (screen.client.queries[total].error or ""))

@@ -98,18 +98,19 @@ async def test_a_commit_between_a_query_s_run_and_its_registration_is_not_missed
     await screen.until(lambda: screen.client.queries[query].has_result and screen.texts(query) == ["in the gap"])
 
 
-async def test_a_commit_during_a_re_run_makes_it_run_again(hub: LiveHub, store: MemoryStore, memory: MemoryDatabase) -> None:
-    screen = hub.screen()
-    query = await screen.watch("notes:total", room="a")
-    store.reads.hold()
-    memory.outside(a_note("n1"))
-    await store.reads.reached()
+async def test_a_commit_during_a_re_run_makes_it_run_again(store: MemoryStore, memory: MemoryDatabase, registry: Registry) -> None:
+    async with live_hub(store, registry, cache_max_bytes=0) as hub:
+        screen = hub.screen()
+        query = await screen.watch("notes:total", room="a")
+        store.reads.hold()
+        memory.outside(a_note("n1"))
+        await store.reads.reached()
 
-    second = memory.outside(a_note("n2"))
-    await until_head(hub, second)
-    store.reads.release()
+        second = memory.outside(a_note("n2"))
+        await until_head(hub, second)
+        store.reads.release()
 
-    await screen.until(lambda: screen.value(query) == 2)
+        await screen.until(lambda: screen.value(query) == 2)
 
 
 async def test_a_resync_shows_a_commit_that_is_on_its_way_only_after_its_answer(hub: LiveHub, store: MemoryStore) -> None:
@@ -152,7 +153,7 @@ async def test_a_slow_query_delays_the_sessions_that_show_it_and_never_splits_a_
     memory: MemoryDatabase, registry: Registry
 ) -> None:
     store = SlowRoom(memory)
-    async with live_hub(store, registry) as hub:
+    async with live_hub(store, registry, cache_max_bytes=0) as hub:
         both, quick = hub.screen(), hub.screen()
         slow_total, fast_total = await both.watch("notes:total", room="slow"), await both.watch("notes:total", room="fast")
         only = await quick.watch("notes:total", room="fast")
@@ -460,7 +461,7 @@ class Busy(MemoryStore):
 
 async def test_a_session_gets_on_when_every_commit_touches_all_its_queries(memory: MemoryDatabase, registry: Registry) -> None:
     store = Busy(memory)
-    async with live_hub(store, registry, runs_max=2) as hub:
+    async with live_hub(store, registry, runs_max=2, cache_max_bytes=0) as hub:
         for room in "abcde":
             memory.outside(a_note(f"{room} 0", room=room))
         screen = hub.screen()

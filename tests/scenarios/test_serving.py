@@ -15,6 +15,7 @@ import websockets
 from pymongo import AsyncMongoClient
 from websockets.frames import Frame, Opcode
 
+from hub import starter
 from hub.mongo.embedded import EmbeddedMongod
 from tests.mongo.conftest import Line
 from tests.scenarios.hub_process import HubProcess, eventually
@@ -171,3 +172,19 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         assert eventually(lambda: other.process is not None and other.process.poll() == 2, 20, "it gave up")
         assert "choose another with --port" in other.output
         assert "Traceback" not in other.output
+
+
+async def test_a_call_that_never_returns_ends_the_hub_with_its_place_in_the_log(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    starter.write(app)
+    (app / "queries" / "stuck.py").write_text(
+        "from hub import QueryContext, query\n\n\n"
+        "@query\nasync def stuck(ctx: QueryContext) -> int:\n    return sum(range(10**13))\n"
+    )
+    with HubProcess(tmp_path / "hub", app=app, environment={"HUB_STALL_EXIT_S": "5"}) as hub:
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(httpx.TransportError):
+                await http.post(f"{hub.url}/api/query", json={"path": "stuck:stuck", "args": {}}, timeout=30)
+
+        assert hub.wait(10) == 1
+        assert "queries/stuck.py" in hub.output

@@ -1,5 +1,7 @@
 """Reads of every shape: a limited range, a bounded one, by id, pages, and some that look at who asks."""
 
+import time
+
 from schema.notes import Note, notes_by_room
 
 from hub import ApplicationError, Id, Page, PageOptions, QueryContext, query
@@ -52,3 +54,31 @@ async def strict(ctx: QueryContext, room: str) -> list[Note]:
 @query(public=True)
 async def greeting(ctx: QueryContext) -> str:
     return "hello"
+
+
+@query
+async def by_vandals(ctx: QueryContext, room: str) -> int:
+    """Does to the rows it is given whatever Python lets it do."""
+    for note in await ctx.db.query(notes_by_room, room).collect():
+        note.__dict__["text"] = "defaced"
+        object.__setattr__(note, "rank", 99.0)
+        if note.tags is not None:
+            note.tags.append("defaced")
+        note._state = None
+    return 0
+
+
+@query
+async def slow(ctx: QueryContext, room: str, salt: int) -> int:
+    """Takes some milliseconds."""
+    until = time.monotonic() + 0.003
+    while time.monotonic() < until:
+        pass
+    return len(await ctx.db.query(notes_by_room, room).collect()) + salt
+
+
+@query
+async def owners(ctx: QueryContext, room: str) -> list[str]:
+    """Reads by id what it found by index."""
+    found = [await ctx.db.get(Note, note.id) for note in await ctx.db.query(notes_by_room, room).collect()]
+    return [note.owner or "" for note in found if note is not None]

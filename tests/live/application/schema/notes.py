@@ -9,6 +9,7 @@ class Note(Table, name="notes"):
     text: str
     owner: str | None = None
     name: str | None = None
+    tags: list[str] | None = None
 
 
 notes_by_room = Note.index(lambda note: (note.room, note.rank))

@@ -1,0 +1,34 @@
+"""HeldRow and SentRow: a stored row that is kept in memory and read again and again, and what is sent of it.
+
+The range cache makes them; who reads one keeps with it what was made of it, so that it is made once and goes when the row goes.
+Nobody changes one: a row that changed is another HeldRow.
+"""
+
+from __future__ import annotations
+
+import bson
+
+from hub.values import Row, Value
+
+
+class HeldRow(dict[str, Value]):
+    """`size_bytes`: as BSON. `form`: what its reader made of it (`hub.functions.rows`), None before the first one."""
+
+    __slots__ = ("form", "size_bytes")
+
+    def __init__(self, row: Row) -> None:
+        super().__init__(row)
+        self.size_bytes: int = len(bson.encode(row))
+        self.form: object | None = None
+
+
+class SentRow(dict[str, Value]):
+    """A row in wire form, shared by all results that show it; nobody changes it. `size_bytes`: as it counts in a result.
+    `text`: as JSON, "" until it is written for the first time."""
+
+    __slots__ = ("size_bytes", "text")
+
+    def __init__(self, row: Row, size_bytes: int) -> None:
+        super().__init__(row)
+        self.size_bytes = size_bytes
+        self.text = ""
