@@ -98,6 +98,16 @@ class Settings(BaseSettings):
     query_deadline_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds an HTTP query may take, waiting for minTs included.")
     mutation_deadline_s: Seconds = Field(10.0, gt=0, le=300, description="Seconds a mutation may take, with all its retries.")
     mutation_queue_max: int = Field(10_000, ge=1, le=1_000_000, description="Mutations waiting in the hub; beyond: 503, or close.")
+    mutation_batch_max: int = Field(64, ge=1, le=1_000, description="Mutations that commit in one transaction, if so many wait.")
+    mutation_batch_max_rows: int = Field(
+        4_000, ge=1, le=100_000, description="Rows they may write together; the mutation that passes it is the last of its batch."
+    )
+    mutation_batch_max_bytes: int = Field(
+        4 * MIB, ge=KIB, le=64 * MIB, description="Bytes they may read and write together; likewise."
+    )
+    mutation_batch_run_s: Seconds = Field(
+        0.05, ge=0, le=10, description="Seconds their runs may take together; a slower one begins the next batch."
+    )
     runs_max: int = Field(32, ge=1, le=1_000, description="Query runs that read the database at the same time; others wait.")
     idempotency_key_max_bytes: int = Field(255, ge=16, le=4 * KIB, description="Longest Idempotency-Key.")
     session_record_keep_s: Seconds = Field(

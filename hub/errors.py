@@ -169,6 +169,10 @@ class Conflict(HubError):
     code = "Conflict"
 
 
+class DuplicateKey(Conflict):
+    """A key that it writes was taken at the transaction's own position: a newer one alone does not help."""
+
+
 # --- At start-up: one clear line, no traceback ---------------------------------------------------------------------
 
 

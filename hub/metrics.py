@@ -27,6 +27,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` line 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Metrics:
@@ -85,6 +86,9 @@ class Metrics:
         )
         self.mutation_seconds = Histogram(
             "hub_mutation_seconds", "From a mutation's arrival to its answer.", registry=registry, buckets=_LATENCY_S
+        )
+        self.batch_mutations = Histogram(
+            "hub_batch_mutations", "Mutations committed in one transaction.", registry=registry, buckets=_BATCH
         )
         self.conflicts = Counter("hub_conflicts", "Transactions that lost and were run again.", registry=registry)
         self.unknown_outcomes = Counter(

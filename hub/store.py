@@ -79,7 +79,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class WriteBatch:
-    """One transaction: at most one write for each row, in order of tables as the mutation first wrote them."""
+    """One transaction, of one mutation or several: at most one write for each row, tables in the order of their first writes."""
 
     id: BatchId
     writes: tuple[Write, ...]
@@ -158,7 +158,9 @@ class Store(Protocol):
         """Rows by id as they were at `at`; missing ones are left out. Raises as `read` does."""
         ...
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None: ...
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
+        """Records by key as they were at `at`; missing ones are left out."""
+        ...
 
     async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
         """Commit the batch as one transaction opened at `at`; its first write moves the clock row.
@@ -166,7 +168,7 @@ class Store(Protocol):
         `deadline` is `Clock.monotonic` seconds. Returns an upper bound of the commit's timestamp (the feed tells the
         timestamp itself, as the `Commit` with this batch's id). One call at a time.
 
-        Raises Conflict (nothing written: something it wrote, or the clock, changed after `at`, or a key exists already),
+        Raises Conflict (nothing written: something it wrote, or the clock, changed after `at`; DuplicateKey: a key existed then),
         Unavailable (nothing written, the deadline passed), OutcomeUnknown (the deadline passed and nobody can tell yet; the
         next call first finds out).
         What would be refused again is an error of the function: LimitExceeded, InvalidRow, UniqueViolation (by an index that

@@ -70,6 +70,8 @@ class Run:
     writes: tuple[Write, ...]
     log_lines: tuple[str, ...]
     journal: str | None
+    size_bytes: int = 0
+    """Of the rows it read and wrote."""
 
 
 async def run(
@@ -159,7 +161,8 @@ def execute(
 ) -> Generator[Request, Answers, Run]:
     """Yields what the function waits for and returns what it did. A LimitExceeded thrown in ends the run; closing gives it up."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
-    transaction = Transaction(reads, Usage(limits, function.name))
+    usage = Usage(limits, function.name)
+    transaction = Transaction(reads, usage)
     if function.kind == "query":
         ctx = QueryContext(Database(transaction, pages), log, caller, reads, now)
     else:
@@ -174,6 +177,7 @@ def execute(
         outcome.error = error
     outcome.journal = pages.new_journal
     outcome.log_lines = tuple(log.lines)
+    outcome.size_bytes = usage.size_bytes
     return outcome
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from hub.core.ranges import IndexRange, tuple_key
+from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.values import Row, RowId, Value, sort_key
 
@@ -25,11 +25,16 @@ class _Written:
 
 
 class Overlay:
-    """Rows by table and id, in the order in which they were first written."""
+    """Rows by table and id, in the order in which they were first written.
+
+    What is written is also found by each (index, prefix) that was asked for, so that a look-up among many written rows costs the
+    rows near it, not all of them. A row stays in every place it ever had: being near is no claim to be in the range.
+    """
 
     def __init__(self) -> None:
         self._written: dict[Place, _Written] = {}
         self._ids_by_table: dict[str, dict[RowId, None]] = {}
+        self._ids_by_prefix: dict[str, dict[tuple[IndexKey, int], dict[TupleKey, dict[RowId, None]]]] = {}
 
     def __len__(self) -> int:
         return len(self._written)
@@ -45,18 +50,23 @@ class Overlay:
         """`before` is the database's row; it counts only the first time a row is written."""
         known = self._written.get(place)
         if known is None:
-            self._written[place] = _Written(before, after, is_replaced)
+            known = self._written[place] = _Written(before, after, is_replaced)
             self._ids_by_table.setdefault(place[0], {})[place[1]] = None
         else:
             known.after = after
             known.is_replaced = known.is_replaced or is_replaced
+        for (index, length), ids_by_prefix in self._ids_by_prefix.get(place[0], {}).items():
+            _enter(ids_by_prefix, index, length, known, place[1])
 
     def widened(self, wanted: IndexRange) -> IndexRange:
         """What to read from the database so that `merged` can fill the limit: as many more as rows may have left the range."""
         if wanted.limit is None:
             return wanted
-        gone = sum(1 for entry in self._of(wanted.table) if entry.before is not None and wanted.contains(entry.before))
-        return replace(wanted, limit=wanted.limit + gone)
+        return replace(wanted, limit=wanted.limit + self.moved_out(wanted))
+
+    def moved_out(self, wanted: IndexRange) -> int:
+        """How many of the written rows are in the range in the database, whether or not they still are."""
+        return sum(1 for entry in self._near(wanted) if entry.before is not None and wanted.contains(entry.before))
 
     def merged(self, wanted: IndexRange, base: list[Row]) -> list[Row]:
         """The range as it is now, given the database's rows of `widened(wanted)`."""
@@ -64,7 +74,7 @@ class Overlay:
         if not ids:
             return base
         rows = [row for row in base if row["_id"] not in ids]
-        entered = [entry.after for entry in self._of(wanted.table) if entry.after is not None and wanted.contains(entry.after)]
+        entered = [entry.after for entry in self._near(wanted) if entry.after is not None and wanted.contains(entry.after)]
         if entered:
             rows += entered
             rows.sort(key=lambda row: tuple_key(wanted.index.position(row)), reverse=wanted.descending)
@@ -75,8 +85,24 @@ class Overlay:
         net = (_net(table, row_id, entry) for (table, row_id), entry in self._written.items())
         return tuple(write for write in net if write is not None)
 
-    def _of(self, table: str) -> Iterable[_Written]:
-        return (self._written[table, row_id] for row_id in self._ids_by_table.get(table, ()))
+    def _near(self, wanted: IndexRange) -> Iterable[_Written]:
+        """At least those that stand, or stood in the database, under the range's prefix."""
+        table, place = wanted.table, (wanted.index, len(wanted.prefix))
+        written = self._ids_by_table.get(table)
+        if not written:
+            return ()
+        ids_by_prefix = self._ids_by_prefix.setdefault(table, {}).get(place)
+        if ids_by_prefix is None:
+            ids_by_prefix = self._ids_by_prefix[table][place] = {}
+            for row_id in written:
+                _enter(ids_by_prefix, *place, self._written[table, row_id], row_id)
+        return (self._written[table, row_id] for row_id in ids_by_prefix.get(wanted.prefix_key, ()))
+
+
+def _enter(ids_by_prefix: dict[TupleKey, dict[RowId, None]], index: IndexKey, length: int, entry: _Written, row_id: RowId) -> None:
+    for row in (entry.before, entry.after):
+        if row is not None and index.holds(row):
+            ids_by_prefix.setdefault(tuple_key(index.position(row)[:length]), {})[row_id] = None
 
 
 def _net(table: str, row_id: RowId, entry: _Written) -> Write | None:

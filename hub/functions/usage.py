@@ -22,6 +22,11 @@ class Usage:
         self._row_bytes: dict[tuple[str, RowId], int] = {}
 
     @property
+    def size_bytes(self) -> int:
+        """Of all rows read and written."""
+        return self._bytes_read + self._bytes_written
+
+    @property
     def rows_left(self) -> int:
         return self._limits.rows_read - self._rows_read
 

@@ -22,6 +22,7 @@ from hub.errors import BadRequest, HubError, NotCaughtUp, SnapshotTooOld
 from hub.functions.identity import Caller
 from hub.functions.limits import Limits
 from hub.functions.registry import Registry
+from hub.live.batch import BatchLimits
 from hub.live.currency import Currency
 from hub.live.directory import LiveQueries
 from hub.live.evaluations import Evaluations
@@ -82,7 +83,15 @@ class Engine:
         self._currency = Currency(store, self._position, clock)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
         self._sequencer = Sequencer(
-            store, self._runner, self._position, self._currency, registry, clock, metrics, max_waiting=settings.mutation_queue_max
+            store,
+            self._runner,
+            self._position,
+            self._currency,
+            registry,
+            clock,
+            metrics,
+            batch_limits(settings),
+            max_waiting=settings.mutation_queue_max,
         )
         self._timeline = Timeline(
             CommitLog(max_commits=settings.commit_log_max_commits, max_changes=settings.commit_log_max_changes),
@@ -339,6 +348,15 @@ def function_limits(settings: Settings) -> Limits:
         result_bytes=settings.function_result_max_bytes,
         nesting=settings.function_nesting_max,
         log_lines=settings.function_log_lines_max,
+    )
+
+
+def batch_limits(settings: Settings) -> BatchLimits:
+    return BatchLimits(
+        mutations=settings.mutation_batch_max,
+        rows=settings.mutation_batch_max_rows,
+        size_bytes=settings.mutation_batch_max_bytes,
+        run_s=settings.mutation_batch_run_s,
     )
 
 

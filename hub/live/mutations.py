@@ -77,6 +77,13 @@ class MutationQueue:
         while not self._turns:
             self._has_some.clear()
             await self._has_some.wait()
+        return self._next()
+
+    def take_waiting(self, count: int) -> list[MutationRequest]:
+        """At most so many that wait now, in turn."""
+        return [self._next() for _ in range(min(count, self._size))]
+
+    def _next(self) -> MutationRequest:
         source = self._turns.popleft()
         waiting = self._by_source[source]
         request = waiting.popleft()

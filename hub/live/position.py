@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hub.clock import Clock
+from hub.core.commits import Commit, CommitLog
 from hub.errors import NotCaughtUp
 from hub.store import FeedBatch
 from hub.timestamps import ZERO, Timestamp
+
+_REPLAY_COMMITS, _REPLAY_CHANGES = 1_000, 10_000
+"""How far back `since` goes: a transaction that lost is a few commits old."""
 
 
 class FeedPosition:
@@ -25,6 +29,7 @@ class FeedPosition:
         self.ts: Timestamp = ZERO
         self.clocks: dict[str, int] = {}
         self._clock = clock
+        self._received = CommitLog(max_commits=_REPLAY_COMMITS, max_changes=_REPLAY_CHANGES)
         self._waiting_for_ts: list[tuple[Timestamp, int, asyncio.Future[None]]] = []
         self._waiting_for_clocks: dict[asyncio.Future[None], Mapping[str, int]] = {}
         self._order = itertools.count()
@@ -34,12 +39,25 @@ class FeedPosition:
             self.clocks = dict(batch.clocks)  # the database may be another one: its numbers count, not those of before
         elif batch.position >= self.ts:
             self.clocks.update(batch.clocks)
+        self._remember(batch)
         self.ts = max(self.ts, batch.position)
         while self._waiting_for_ts and self._waiting_for_ts[0][0] <= self.ts:
             _resolve(heapq.heappop(self._waiting_for_ts)[2])
         for future, numbers in list(self._waiting_for_clocks.items()):
             if self.has_seen(numbers):
                 _resolve(future)
+
+    def since(self, ts: Timestamp) -> Sequence[Commit] | None:
+        """Commits received after `ts`, a position from before; None when they are no longer known."""
+        return self._received.since(ts)
+
+    def _remember(self, batch: FeedBatch) -> None:
+        if batch.resync:
+            self._received.reset(max(self.ts, batch.position))
+        for commit in batch.commits:
+            if commit.ts > self._received.position:
+                self._received.append(commit)
+        self._received.advance(max(self._received.position, batch.position))
 
     @property
     def waiting(self) -> int:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from bson.errors import BSONError, InvalidBSON, InvalidDocument
 from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure, PyMongoError
 
-from hub.errors import BadRequest, Conflict, FunctionError, HubError, InvalidRow, LimitExceeded, SnapshotTooOld, Unavailable
+from hub.errors import (
+    BadRequest,
+    Conflict,
+    DuplicateKey,
+    FunctionError,
+    HubError,
+    InvalidRow,
+    LimitExceeded,
+    SnapshotTooOld,
+    Unavailable,
+)
 
 DRIVER_ERRORS = (PyMongoError, BSONError, OverflowError, UnicodeEncodeError)
 """What a call of the driver can raise on purpose; PyMongo lets the last two through from encoding."""
@@ -42,6 +52,8 @@ def of_write(exc: Exception) -> HubError:
         return LimitExceeded("a row is larger than the database takes (16 MB, index keys included)")
     if isinstance(exc, InvalidDocument) or not isinstance(exc, PyMongoError):
         return InvalidRow(f"a row holds what the database cannot store: {exc}")
+    if _DUPLICATE_KEY in codes(exc):
+        return DuplicateKey("a key of a row that it writes is taken by another row")
     if is_conflict(exc):
         return Conflict("another writer was first; run again at a newer position")
     if _REFUSED_BY_VALIDATOR in codes(exc):

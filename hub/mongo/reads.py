@@ -72,9 +72,12 @@ class Reads:
         found = await self._bounded(self._link.find(table, {"_id": {"$in": list(ids)}}, concern=At(at)), table)
         return {cast("RowId", row["_id"]): row for row in found}
 
-    async def record(self, key: str, at: Timestamp) -> RequestRecord | None:
-        found = await self._bounded(self._link.find(REQUESTS, {"_id": key}, concern=At(at)), REQUESTS)
-        return _record(found[0]) if found else None
+    async def records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
+        """Request records by key; missing ones are left out."""
+        if not keys:
+            return {}
+        found = await self._bounded(self._link.find(REQUESTS, {"_id": {"$in": list(keys)}}, concern=At(at)), REQUESTS)
+        return {record.key: record for record in map(_record, found)}
 
     async def now(self) -> Timestamp:
         reply = await self._bounded(self._link.command({"ping": 1}), "the database")

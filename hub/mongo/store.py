@@ -189,8 +189,8 @@ class MongoStore:
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         return await self._parts.reads.rows(table, ids, at)
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None:
-        return await self._parts.reads.record(key, at)
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
+        return await self._parts.reads.records(keys, at)
 
     async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
         return await self._parts.transactions.transact(batch, at, deadline)

@@ -128,9 +128,10 @@ class MemoryStore:
         await self.reads.passed()
         return self.database.get(table, ids, at)
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None:
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
         await self.reads.passed()
-        return self.database.record(key, at)
+        found = ((key, self.database.record(key, at)) for key in keys)
+        return {key: record for key, record in found if record is not None}
 
     async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
         assert not self._is_transacting, "one call at a time"

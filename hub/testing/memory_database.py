@@ -17,7 +17,7 @@ from bson.codec_options import CodecOptions
 
 from hub.core.commits import BatchId, RowChange, TableReset
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
-from hub.errors import ConfigError, Conflict, SnapshotTooOld
+from hub.errors import ConfigError, Conflict, DuplicateKey, SnapshotTooOld
 from hub.store import DeclaredTable, Delete, Insert, Replace, RequestRecord, Update, Write
 from hub.timestamps import Timestamp, pack
 from hub.values import Row, RowId, Value, sort_key
@@ -139,8 +139,10 @@ class MemoryDatabase:
         self._check_readable(at)
         if self._clock(clock).changed_after(at):
             raise Conflict("another commit moved the clock row")
-        if any(record.key in self._records for record in records):
-            raise Conflict("the request is recorded already")
+        for record in records:
+            if record.key in self._records:
+                taken_since = self._records[record.key].changed_after(at)
+                raise (Conflict if taken_since else DuplicateKey)("the request is recorded already")
         transaction = _Transaction(self._tables, at)
         for write in writes:
             transaction.write(write, checked=True)
@@ -274,7 +276,7 @@ class _Transaction:
                 raise Conflict("the row is not there")
             return
         if isinstance(write, Insert) and (before is not None or history.latest is not None):
-            raise Conflict("a row of this id is there already")
+            raise (Conflict if history.changed_after(self._at) else DuplicateKey)("a row of this id is there already")
         assert not (checked and isinstance(write, Update)) or _same(after, write.after), "`after` is not what the update makes"
         if _same(before, after):  # MongoDB writes nothing then: no conflict, no event
             return
@@ -297,9 +299,11 @@ class _Transaction:
                 self._taken[index, new] = row_id
 
     def _check_free(self, index: IndexKey, key: TupleKey, owner: _History[RowId]) -> None:
-        is_freed_here = self._taken.get((index, key), owner.at(self._at)) is None
-        if not is_freed_here or owner.changed_after(self._at):
-            raise Conflict(f"another row has this {', '.join(index.fields)}")
+        text = f"another row has this {', '.join(index.fields)}"
+        if owner.changed_after(self._at):
+            raise Conflict(text)
+        if self._taken.get((index, key), owner.at(self._at)) is not None:
+            raise DuplicateKey(text)
 
 
 def _after(write: Write, before: dict[str, Value] | None) -> dict[str, Value] | None:

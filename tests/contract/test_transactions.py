@@ -7,7 +7,7 @@ import time
 import pytest
 
 from hub.core.commits import RowChange
-from hub.errors import Conflict, Unavailable
+from hub.errors import Conflict, DuplicateKey, Unavailable
 from hub.store import CLOCK, Store, Write, WriteBatch
 from hub.timestamps import Timestamp
 from tests.builders import a_batch, a_record, a_row, delete, in_chat, insert, replace, update
@@ -122,7 +122,7 @@ async def test_a_key_that_exists_already_is_a_conflict_and_the_next_transaction_
     database: Database, store: Store, feed: Feed, write: Write
 ) -> None:
     at = await feed.until(await database.outside(insert({**ONE, "clientMessageId": "c1"}), insert(TWO)))
-    with pytest.raises(Conflict):
+    with pytest.raises(DuplicateKey):
         await commit(store, at, BYSTANDER, write, name="lost")
     bound = await commit(store, at, insert(a_row("m7", chatId="a", createdAt=7, clientMessageId="c2")), name="won")
     await feed.until(bound)
@@ -206,9 +206,9 @@ async def test_a_record_is_committed_with_the_writes_and_found_from_then_on(stor
     at, record = feed.position, a_record("ws:s:1", outcome=b"\x00answer", caller="me", body="hash")
     await feed.until(await transact(store, a_batch("b", insert(ONE), records=(record,)), at))
     (mine,) = feed.after(at)
-    assert await store.get_record("ws:s:1", at) is None
-    assert await store.get_record("ws:s:1", mine.ts) == record
-    assert await store.get_record("ws:s:2", mine.ts) is None
+    assert await store.get_records(["ws:s:1"], at) == {}
+    assert (await store.get_records(["ws:s:1"], mine.ts))["ws:s:1"] == record
+    assert await store.get_records(["ws:s:2"], mine.ts) == {}
     assert [change.table for change in mine.changes] == ["messages"]
 
 
@@ -217,7 +217,7 @@ async def test_a_record_alone_is_a_commit_without_row_changes(store: Store, feed
     await feed.until(await transact(store, a_batch("b", records=records), at))
     (mine,) = feed.after(at)
     assert (mine.batch, mine.changes) == ("b", ())
-    assert await store.get_record("ws:s:2", mine.ts) == records[1]
+    assert (await store.get_records(["ws:s:2"], mine.ts))["ws:s:2"] == records[1]
 
 
 async def test_a_lost_transaction_leaves_no_record(database: Database, store: Store, feed: Feed) -> None:
@@ -226,7 +226,7 @@ async def test_a_lost_transaction_leaves_no_record(database: Database, store: St
     with pytest.raises(Conflict):
         await transact(store, a_batch("b", insert(ONE), records=(a_record("ws:s:1"),)), at)
     await feed.until(await database.outside(insert(TWO)))
-    assert await store.get_record("ws:s:1", feed.position) is None
+    assert await store.get_records(["ws:s:1"], feed.position) == {}
 
 
 @pytest.mark.parametrize("snapshot", [pytest.param(False, id="serializable"), pytest.param(True, id="snapshot")])
@@ -241,7 +241,7 @@ async def test_a_repeat_that_races_on_another_hub_loses_and_then_finds_the_recor
     with pytest.raises(Conflict):
         await transact(other, repeat, theirs.position)
     await theirs.until(bound)
-    assert await other.get_record("ws:s:1", theirs.position) == record
+    assert (await other.get_records(["ws:s:1"], theirs.position))["ws:s:1"] == record
     assert await other.get("messages", ["m2"], theirs.position) == {}
 
 
@@ -253,4 +253,4 @@ async def test_a_transaction_whose_deadline_passed_writes_nothing(database: Data
         await store.transact(a_batch("late", insert(ONE), records=(a_record("ws:s:1"),)), feed.position, time.monotonic() - 1)
     await feed.until(await commit(store, feed.position, insert(TWO), name="next"))
     assert set(await store.get("messages", ["m1", "m2"], feed.position)) == {"m2"}
-    assert await store.get_record("ws:s:1", feed.position) is None
+    assert await store.get_records(["ws:s:1"], feed.position) == {}

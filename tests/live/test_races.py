@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -335,10 +335,10 @@ class NoRecords(MemoryStore):
 
     is_away = False
 
-    async def get_record(self, key: str, at: Timestamp) -> RequestRecord | None:
+    async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
         if self.is_away:
             raise Unavailable("no primary")
-        return await super().get_record(key, at)
+        return await super().get_records(keys, at)
 
 
 async def test_a_repeat_that_cannot_be_looked_up_is_never_told_that_nothing_was_written(
@@ -371,7 +371,7 @@ async def test_a_repeat_that_cannot_be_looked_up_is_never_told_that_nothing_was_
 async def test_a_mutation_whose_time_is_over_is_not_run_any_more(hub: LiveHub, store: MemoryStore) -> None:
     store.reads.hold()
     late = asyncio.create_task(
-        hub.engine.mutate("notes:named", {"room": "a", "name": "x"}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
+        hub.engine.mutate("notes:addIfEmpty", {"room": "a"}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))
     )
     behind = asyncio.create_task(
         hub.engine.mutate("notes:add", {"room": "a", "rank": 1.0}, SERVICE, key=None, body_key="", deadline=hub.deadline(0.1))

@@ -482,7 +482,7 @@ async def test_a_database_that_hangs_costs_a_call_its_deadline_and_no_more(
         for call in (
             store.read(IndexRange(BY_CHAT), at),
             store.get("messages", ["m1"], at),
-            store.get_record("key", at),
+            store.get_records(["key"], at),
             store.clocks(),
             store.barrier(at),
             store.prepare([MESSAGES], drop_unused=True),

@@ -91,3 +91,33 @@ async def named(ctx: MutationContext, room: str, name: str) -> Id[Note]:
     """Finds or makes the note of that name."""
     found = await ctx.db.query(notes_by_name, room, name).unique()
     return found.id if found is not None else await ctx.db.insert(Note(room=room, rank=0, text="", name=name))
+
+
+@mutation(isolation="snapshot")
+async def tick(ctx: MutationContext, room: str) -> int:
+    """Commits beside the serializable ones."""
+    await ctx.db.insert(Note(room=room, rank=0, text="tick"))
+    return len(await ctx.db.query(notes_by_room, room).collect())
+
+
+@mutation
+async def append(ctx: MutationContext, room: str, value: str, look_at: list[str]) -> list[list[str]]:
+    """Adds the value to the room's list, and tells what the lists of some rooms were before."""
+    seen = [[note.text for note in await ctx.db.query(notes_by_room, other).collect()] for other in look_at]
+    length = len(await ctx.db.query(notes_by_room, room).collect())
+    await ctx.db.insert(Note(room=room, rank=length, text=value))
+    return seen
+
+
+@mutation
+async def has_name(ctx: MutationContext, room: str, name: str) -> bool:
+    return await ctx.db.query(notes_by_name, room, name).unique() is not None
+
+
+@mutation
+async def claim(ctx: MutationContext, room: str, name: str) -> bool:
+    """Takes the name if nobody has it, and lets it go."""
+    if await ctx.db.query(notes_by_name, room, name).unique() is not None:
+        return False
+    await ctx.db.delete(Note, await ctx.db.insert(Note(room=room, rank=0, text="", name=name)))
+    return True
