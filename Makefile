@@ -59,7 +59,7 @@ bench-quick: .venv/.bench ## The same in 2 minutes, with fewer rounds and sizes
 	@$(PY) -m bench --scale quick $(ARGS)
 
 .venv/.bench: .venv/.installed pyproject.toml
-	@$(PY) -m pip install --quiet --constraint requirements-dev.lock --no-build-isolation --editable '.[bench]'
+	@$(PY) -m pip install --quiet --no-build-isolation --editable '.[bench]'
 	@touch $@
 
 .PHONY: lock

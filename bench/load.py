@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import resource
 import sys
 
@@ -17,7 +16,6 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     case, places = read_job(sys.argv[1])
-    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(write_measurement(runner.run(WORKLOADS[case.workload].drive(case, places))))
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.jobs import Case, Measurement, Scale
-from bench.runner import ROUNDS, Findings
+from bench.runner import ONCE, ROUNDS, Findings
 from bench.servers import PEER, REPOSITORY
 from bench.statistics import latency, median
 from bench.targets import figures
@@ -58,7 +58,8 @@ def _lines(findings: Findings, run: Run, plots: dict[str, Path], at: Path) -> It
         "",
         f"Written by `{COMMANDS[run.scale]}`, which starts everything itself and measures every workload against the hub and,",
         "in the same run and in turns, against what anybody would have to pay (bare) and against Parse Server with LiveQuery",
-        "on the same MongoDB (the peer). Believe the ratios and the CPU per operation. Times and rates are those of this machine on that day.",
+        "on the same MongoDB (the peer). Believe the ratios and the CPU per operation. Times and rates are those of this machine",
+        "on that day.",
         "",
     )
     if run.note:
@@ -95,8 +96,8 @@ def _machine(run: Run) -> Iterator[str]:
         f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, Python {platform.python_version()}, {versions}, "
         f"MongoDB {run.mongod_version} (a replica set of one, 0.25 GB cache).",
         f"- Peer: {peer}.",
-        f"- {ROUNDS[run.scale]} rounds (slow workloads one fewer), every second one backwards; {run.minutes:.0f} minutes. A number "
-        "is the median of the rounds, a ratio the median of each round's own ratio, with the least and the greatest.",
+        f"- {ROUNDS[run.scale]} rounds ({', '.join(sorted(ONCE))}: one), every second one backwards; {run.minutes:.0f} minutes. "
+        "A number is the median of the rounds, a ratio the median of each round's own ratio, with the least and the greatest.",
         "- CPU is that of whole processes by the kernel's clock, over the measured time alone. The load generator is a process of "
         "its own. Its share of a core stands beside each figure: near 100 % it was what was measured, and not the server.",
     )
@@ -110,13 +111,13 @@ def _figures(findings: Findings) -> Iterator[str]:
 
 def _table(findings: Findings, cases: list[Case], operation: str) -> Iterator[str]:
     names = list(dict.fromkeys(name for case in cases for one in findings.rounds(case) for name in one.figures))
-    heads = ["", "", f"{operation}s/s", "p50 ms", "p95 ms", "p99 ms", "server µs", "mongod µs", "server MiB", "load", *names]
+    heads = ["", "", "a second", "p50 ms", "p95 ms", "p99 ms", "server µs", "mongod µs", "server MiB", "load", *names]
     yield "| " + " | ".join(heads) + " |"
     yield "|---|---|" + "--:|" * (len(heads) - 2)
     for case in cases:
         yield "| " + " | ".join([case.label, NAMES[case.contender], *_cells(findings.rounds(case), names)]) + " |"
     yield ""
-    yield f"*µs: CPU for each {operation}; load: the load generator's share of a core.*"
+    yield f"*a second: {operation}, each; µs: CPU for each; load: the load generator's share of a core.*"
 
 
 def _cells(rounds: list[Measurement], names: list[str]) -> list[str]:

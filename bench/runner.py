@@ -13,8 +13,8 @@ from bench.workloads import WORKLOADS
 
 JOB_S = 180.0
 ROUNDS: dict[Scale, int] = {"tiny": 1, "quick": 2, "full": 3}
-SLOW = {"idle", "mixed", "storm", "invalidation"}
-"""Measured once in a run that is not a full one, twice in a full one: they take long, or hardly vary."""
+ONCE = {"idle", "mixed", "invalidation"}
+"""Measured in one round: they take long, or hardly vary."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ def plan(scale: Scale, workloads: Sequence[str], *, has_peer: bool) -> list[Case
 def _planned(scale: Scale, workloads: Sequence[str], *, has_peer: bool) -> Iterator[Case]:
     for name in workloads:
         cases = [one for one in WORKLOADS[name].cases(scale) if has_peer or one.contender != "peer"]
-        rounds = max(1, ROUNDS[scale] - 1) if name in SLOW else ROUNDS[scale]
+        rounds = 1 if name in ONCE else ROUNDS[scale]
         for turn in range(rounds):
             yield from cases if turn % 2 == 0 else reversed(cases)
 

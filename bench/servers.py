@@ -164,7 +164,7 @@ async def running(folder: Path, *, chats: int) -> AsyncIterator[Servers]:
         peer, problem = None, ""
         try:
             peer = await _started(stack, await asyncio.to_thread(_peer, folder, mongod.url))
-        except (Unavailable, OSError) as error:
+        except (Unavailable, OSError, subprocess.TimeoutExpired) as error:
             problem = str(error)
         yield Servers(mongod, hub, bare, peer, problem, key, version)
 

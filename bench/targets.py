@@ -10,6 +10,7 @@ from bench.jobs import Case, Contender, Measurement, Param
 from bench.runner import Findings
 from bench.statistics import Ratio, median, percentile, ratio
 
+CONTENDERS: tuple[Contender, Contender] = ("hub", "bare")
 Value: TypeAlias = Callable[[Measurement], float]
 
 
@@ -80,6 +81,7 @@ def _pushing(findings: Findings) -> list[Figure]:
             f"{delivery}, against a bare broadcast", 0.9, server_us, hub, _rounds(findings, "fan_out", "bare", subscribers=most)
         ),
         _at_most(f"{delivery}, against the peer", 0.5, server_us, hub, _rounds(findings, "fan_out", "peer", subscribers=most)),
+        _further(findings, most),
         _at_most(f"server CPU per commit, {most_rooms:,.0f} against {least_rooms:,.0f} live queries", 1.15, server_us, *rooms),
         _at_most(f"invalidation alone, {most_ranges:,.0f} ranges against {fewest:,.0f}", 5, p50_ms, *chats),
         _alone(f"invalidation alone, {most_ranges:,.0f} ranges", 10, "µs", lambda one: p50_ms(one) * 1000, chats[0]),
@@ -131,6 +133,24 @@ def _sockets(findings: Findings) -> list[Figure]:
         _alone("mixed, p99 from sending to the other client", 50, "ms", lambda one: percentile(one.latencies_ms, 0.99), mixed),
         _alone("mixed, server CPU", 70, "% of a core", figure_of("% of a core"), mixed),
     ]
+
+
+def _further(findings: Findings, most: float) -> Figure:
+    """What one subscriber more costs: without the commit itself, which a broadcast does not have."""
+    costs = {
+        who: [
+            (many.server_cpu_s / (many.operations / most) - one.server_cpu_s / one.operations) / (most - 1)
+            for many, one in zip(
+                _rounds(findings, "fan_out", who, subscribers=most), _rounds(findings, "fan_out", who, subscribers=1), strict=False
+            )
+        ]
+        for who in CONTENDERS
+        if most > 1
+    }
+    ours, base = (costs.get(who, []) for who in CONTENDERS)
+    found = ratio(ours, base) if ours and len(ours) == len(base) and min(base) > 0 else None
+    name = f"fan-out, server CPU per further subscriber, 1 to {most:,.0f}, the commit's own taken off, against a bare broadcast"
+    return Figure(name, "≤ 0.9 ×", found, found is not None and found.median <= 0.9)
 
 
 def _at_most(name: str, limit: float, value: Value, ours: list[Measurement], base: list[Measurement]) -> Figure:

@@ -31,7 +31,7 @@ FIRST_CHAT = 10
 
 
 def cases(scale: Scale) -> list[Case]:
-    rate, seconds = {"tiny": (500, 1.0), "quick": (5_000, 2.0), "full": (5_000, 5.0)}[scale]
+    rate, seconds = {"tiny": (500, 1.0), "quick": (5_000, 1.5), "full": (5_000, 3.0)}[scale]
     return [case("external", "hub", rows_per_s=rate, collection=name, seconds=seconds) for name in ("watched", "unwatched")]
 
 

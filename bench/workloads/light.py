@@ -23,7 +23,7 @@ CHAT = 1
 
 
 def cases(scale: Scale) -> list[Case]:
-    messages = {"tiny": 10, "quick": 40, "full": 120}[scale]
+    messages = {"tiny": 10, "quick": 30, "full": 100}[scale]
     contenders: list[Contender] = ["hub", "bare", "peer"]
     return [case("light", who, messages=messages) for who in contenders]
 

@@ -26,7 +26,7 @@ CROWD = 50
 
 
 def cases(scale: Scale) -> list[Case]:
-    users, sends, streams, seconds = {"tiny": (20, 10, 2, 1.0), "quick": (500, 50, 20, 5.0), "full": (500, 50, 20, 15.0)}[scale]
+    users, sends, streams, seconds = {"tiny": (20, 10, 2, 1.0), "quick": (500, 50, 20, 4.0), "full": (500, 50, 20, 15.0)}[scale]
     return [case("mixed", "hub", users=users, sends_per_s=sends, streams=streams, seconds=seconds)]
 
 

@@ -30,7 +30,7 @@ FIRST_CHAT = 20
 
 def cases(scale: Scale) -> list[Case]:
     in_flight = {"tiny": [1, 8], "quick": [1, 32], "full": [1, 8, 32, 128]}[scale]
-    seconds = {"tiny": 0.3, "quick": 1.0, "full": 2.0}[scale]
+    seconds = {"tiny": 0.3, "quick": 0.6, "full": 1.2}[scale]
     everybody: list[Contender] = ["hub", "hub http", "bare loop", "peer"]
     transactional: list[Contender] = ["hub", "bare loop"]
     many = [case("mutations", who, in_flight=n, chats="many", seconds=seconds) for n in in_flight for who in everybody]
