@@ -66,6 +66,8 @@ def _shown_on(bar: Progress, total: int) -> Callable[[Case], None]:
         begun += 1
         what = f"{WORKLOADS[case.workload].TITLE}: {report.NAMES[case.contender]}, {case.label}"
         bar.update(task, completed=begun, description=what)
+        if not bar.console.is_terminal:
+            bar.console.print(f"{begun + 1}/{total} {what}", markup=False)
 
     return show
 

@@ -96,7 +96,7 @@ def _machine(run: Run) -> Iterator[str]:
         f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, Python {platform.python_version()}, {versions}, "
         f"MongoDB {run.mongod_version} (a replica set of one, 0.25 GB cache).",
         f"- Peer: {peer}.",
-        f"- {ROUNDS[run.scale]} rounds ({', '.join(sorted(ONCE))}: one), every second one backwards; {run.minutes:.0f} minutes. "
+        f"- {ROUNDS[run.scale]} rounds ({', '.join(sorted(ONCE[run.scale]))}: one), every second one backwards; {run.minutes:.0f} minutes. "
         "A number is the median of the rounds, a ratio the median of each round's own ratio, with the least and the greatest.",
         "- CPU is that of whole processes by the kernel's clock, over the measured time alone. The load generator is a process of "
         "its own. Its share of a core stands beside each figure: near 100 % it was what was measured, and not the server.",
