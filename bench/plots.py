@@ -17,6 +17,7 @@ matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "hub"  # the same figures make the same file
 
 import matplotlib.pyplot as plt  # noqa: E402  # after the choice of what draws
+from matplotlib.ticker import FuncFormatter, LogLocator  # noqa: E402
 
 Value = Callable[[Measurement], float]
 
@@ -79,12 +80,18 @@ def _series(findings: Findings, plot: Plot) -> dict[str, list[tuple[float, list[
 
 def _draw(plot: Plot, series: dict[str, list[tuple[float, list[Measurement]]]], path: Path) -> None:
     count = len(plot.panels)
+    plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     picture, axes = plt.subplots(1, count, figsize=(4.2 * count, 3.4), squeeze=False, layout="constrained")
     for axis, (title, value) in zip(axes[0], plot.panels, strict=True):
         for name, points in series.items():
             xs = [x for x, _ in points]
             axis.plot(xs, [median([value(one) for one in rounds]) for _, rounds in points], marker="o", label=name)
         axis.set(title=title, xlabel=plot.over, xscale="log", yscale="log")
+        axis.set_xticks(sorted({x for points in series.values() for x, _ in points}))
+        axis.minorticks_off()
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_formatter(plain)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.grid(visible=True, which="major", alpha=0.3)
     axes[0][0].legend()
     picture.savefig(path, metadata={"Date": None})

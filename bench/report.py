@@ -96,8 +96,9 @@ def _machine(run: Run) -> Iterator[str]:
         f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, Python {platform.python_version()}, {versions}, "
         f"MongoDB {run.mongod_version} (a replica set of one, 0.25 GB cache).",
         f"- Peer: {peer}.",
-        f"- {ROUNDS[run.scale]} rounds ({', '.join(sorted(ONCE[run.scale]))}: one), every second one backwards; {run.minutes:.0f} minutes. "
-        "A number is the median of the rounds, a ratio the median of each round's own ratio, with the least and the greatest.",
+        f"- {ROUNDS[run.scale]} rounds, every second one backwards ({', '.join(sorted(ONCE[run.scale]))}: one round); "
+        f"{run.minutes:.0f} minutes. A number is the median of the rounds, a ratio the median of each round's own ratio, "
+        "with the least and the greatest.",
         "- CPU is that of whole processes by the kernel's clock, over the measured time alone. The load generator is a process of "
         "its own. Its share of a core stands beside each figure: near 100 % it was what was measured, and not the server.",
     )
@@ -130,8 +131,13 @@ def _cells(rounds: list[Measurement], names: list[str]) -> list[str]:
         _number(median([one.database_us for one in rounds])),
         f"{median([one.memory_bytes for one in rounds]) / 2**20:.0f}",
         f"{median([one.load_share for one in rounds]) * 100:.0f} %",
-        *(_number(median([one.figures[name] for one in rounds])) for name in names),
+        *(_figure(rounds, name) for name in names),
     ]
+
+
+def _figure(rounds: list[Measurement], name: str) -> str:
+    values = [one.figures[name] for one in rounds if name in one.figures]
+    return _number(median(values)) if values else ""
 
 
 def _number(value: float) -> str:

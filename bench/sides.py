@@ -145,6 +145,8 @@ class HubSide:
     def __init__(self, places: Places) -> None:
         self._places = places
         self.pid = places.hub_pid
+        self.on_own_frame: OnText = _nothing
+        """What the writer's socket gets beside its answers: transitions. To be set before it is opened."""
         self._writer: HubSocket | None = None
 
     async def subscribe(self, chat: int, on_text: OnText) -> WebSocket:
@@ -154,7 +156,7 @@ class HubSide:
         return session.socket
 
     async def open_writer(self) -> None:
-        self._writer = HubSocket(self._places)
+        self._writer = HubSocket(self._places, self.on_own_frame)
         await self._writer.open()
 
     async def send(self, chat: int, mark: int) -> None:

@@ -11,6 +11,7 @@ from bench.runner import Findings
 from bench.statistics import Ratio, median, percentile, ratio
 
 CONTENDERS: tuple[Contender, Contender] = ("hub", "bare")
+NO_GOAL = "none"
 Value: TypeAlias = Callable[[Measurement], float]
 
 
@@ -32,7 +33,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        return "–" if self.found is None else ("yes" if self.is_met else "**no**")
+        return "–" if self.found is None or self.goal == NO_GOAL else ("yes" if self.is_met else "**no**")
 
 
 def _short(value: float) -> str:
@@ -93,6 +94,7 @@ def _pushing(findings: Findings) -> list[Figure]:
             _rounds(findings, "light", "hub"),
             _rounds(findings, "light", "bare"),
         ),
+        _own_transition(findings),
         _alone(
             "reads of the database for each commit shown, nobody else reading",
             0,
@@ -151,6 +153,13 @@ def _further(findings: Findings, most: float) -> Figure:
     found = ratio(ours, base) if ours and len(ours) == len(base) and min(base) > 0 else None
     name = f"fan-out, server CPU per further subscriber, 1 to {most:,.0f}, the commit's own taken off, against a bare broadcast"
     return Figure(name, "≤ 0.9 ×", found, found is not None and found.median <= 0.9)
+
+
+def _own_transition(findings: Findings) -> Figure:
+    hub, bare = _rounds(findings, "light", "hub"), _rounds(findings, "light", "bare")
+    values = [one.figures["ms to the own transition, p50"] for one in hub if "ms to the own transition, p50" in one.figures]
+    found = ratio(values, [p50_ms(one) for one in bare]) if values and len(values) == len(bare) else None
+    return Figure("message → the writer's own transition, p50, light load, against the same", NO_GOAL, found, is_met=True)
 
 
 def _at_most(name: str, limit: float, value: Value, ours: list[Measurement], base: list[Measurement]) -> Figure:
