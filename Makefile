@@ -50,6 +50,18 @@ cover: install ## As test, with a report of what no test runs
 	@$(PY) -m coverage run -m pytest $(ARGS)
 	@$(PY) -m coverage report
 
+.PHONY: bench
+bench: .venv/.bench ## Compare with bare floors and a peer in about 10 minutes; writes docs/benchmarks.md
+	@$(PY) -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: .venv/.bench ## The same in 2 minutes, with fewer rounds and sizes
+	@$(PY) -m bench --scale quick $(ARGS)
+
+.venv/.bench: .venv/.installed pyproject.toml
+	@$(PY) -m pip install --quiet --no-build-isolation --editable '.[bench]'
+	@touch $@
+
 .PHONY: lock
 lock: install ## Choose newer versions of all packages, and write them down
 	@$(PY) -m pip install --quiet uv
