@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_the_ready_line_names_the_address_the_database_and_the_functions(hub: Hu
     (line,) = [line for line in hub.output.splitlines() if line.startswith("hub is ready")]
 
     assert hub.url in line
-    assert str(hub.data) in line
+    assert quote(str(hub.data), safe="") in line, "the address of its database, for other programs"
     assert "messages:streamUpsert" in line
     assert [hub.get("/ready"), hub.get("/health")] == [200, 200]
 

@@ -96,8 +96,8 @@ export declare const api: {
     /**
      * Bring one message to a state of its stream: `content` is all of its text so far.
      *
-     * A message only moves forward: from streaming to error to complete, and within one status to a longer text; a state that is
-     * behind the stored one is ignored. So a stream may be retried and reordered, and ends the same.
+     * A message only moves forward: from streaming to error to complete, and to a longer text until it is complete; what is behind the
+     * stored state is ignored. So a stream may be retried and reordered, and ends the same.
      */
     streamUpsert: FunctionReference<
       "mutation",
