@@ -63,11 +63,6 @@ class Subscription:
             return [self.refusal]
         return self.live.evaluations if self.live is not None else []
 
-    @property
-    def is_settled(self) -> bool:
-        """Nothing newer is on its way."""
-        return self.refusal is not None or (self.live is not None and not self.live.is_stale)
-
 
 @dataclass(slots=True, eq=False)
 class LiveQuery:
