@@ -74,7 +74,7 @@ def build(
     sockets = Sockets(engine, authenticator, settings)
     routes = [
         *http.HttpCalls(engine, authenticator, settings, clock, metrics).routes(),
-        *probes.Probes(engine, settings, clock, metrics).routes(),
+        *probes.Probes(engine, clock, metrics).routes(),
         page.route(engine.functions_listing if is_development else None),
     ]
     app = build_app(routes, sockets, access, metrics.refused_origins.inc)

@@ -105,11 +105,6 @@ class Function:
                 shared[name] = {key: value for key, value in options.items() if key != "id"}
         return shared
 
-    def has_page_end(self, args: Mapping[str, Value]) -> bool:
-        """Whether the arguments say themselves where the page ends (`endCursor`), so that no journal counts."""
-        chosen = (args.get(name) for name in self.signature.page_options)
-        return any(isinstance(options, dict) and options.get("endCursor") is not None for options in chosen)
-
 
 def make_function(call: Callable[..., Coroutine[Any, Any, object]], mark: Mark, name: str) -> Function:
     """Raises SignatureProblem."""

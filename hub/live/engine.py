@@ -51,7 +51,6 @@ class EngineHealth:
     ready: bool
     was_ready: bool
     reason: str
-    lag_s: float
 
 
 class Engine:
@@ -168,17 +167,16 @@ class Engine:
         elif not reason and self.head == ZERO:
             reason = "starting"
         elif not reason and store.lag_s > self.settings.ready_max_lag_s:
-            reason = f"the change feed is {store.lag_s:.1f} s behind"
+            reason = f"the change feed is {store.lag_s:.1f} s behind, more than {self.settings.ready_max_lag_s:g} s"
         elif not reason and not (store.has_primary and store.feed_is_live):
             reason = "the database is away"
         self._was_ready = self._was_ready or not reason
-        return EngineHealth(not reason, self._was_ready, reason, store.lag_s)
+        return EngineHealth(not reason, self._was_ready, reason)
 
     def measure(self) -> None:
         """Bring the gauges up to date; called when somebody looks at them."""
-        health = self.health()
-        self.metrics.ready.set(health.ready)
-        self.metrics.lag_seconds.set(health.lag_s)
+        self.metrics.ready.set(self.health().ready)
+        self.metrics.lag_seconds.set(self._store.health().lag_s)
         self.metrics.feed_position_seconds.set(unpack(self._position.ts)[0])
         self.metrics.head_seconds.set(unpack(self.head)[0])
         self.metrics.live_queries.set(len(self.live))

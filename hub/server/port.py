@@ -21,10 +21,9 @@ class Health(Protocol):
     def was_ready(self) -> bool: ...
 
     @property
-    def reason(self) -> str: ...
-
-    @property
-    def lag_s(self) -> float: ...
+    def reason(self) -> str:
+        """Why it may not take traffic now, "" if it may."""
+        ...
 
 
 class Calls(Protocol):

@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub.clock import Clock
-from hub.config import Settings
 from hub.metrics import CONTENT_TYPE, Metrics
 from hub.server.answers import RETRY_AFTER_S, answered
 from hub.server.port import Calls
@@ -32,8 +31,8 @@ VERSION: Final = _installed_version()
 
 
 class Probes:
-    def __init__(self, calls: Calls, settings: Settings, clock: Clock, metrics: Metrics) -> None:
-        self._calls, self._settings, self._clock, self._metrics = calls, settings, clock, metrics
+    def __init__(self, calls: Calls, clock: Clock, metrics: Metrics) -> None:
+        self._calls, self._clock, self._metrics = calls, clock, metrics
         self._started = clock.monotonic()
 
     def routes(self) -> list[Route]:
@@ -44,30 +43,23 @@ class Probes:
             Route("/metrics", self._text, methods=["GET"]),
         ]
 
-    def not_ready_because(self) -> str:
-        """Why this hub may not take traffic now, "" if it may."""
-        health, most_s = self._calls.health(), self._settings.ready_max_lag_s
-        if not health.ready:
-            return health.reason or "starting"
-        return f"the change feed is {health.lag_s:.1f} s behind, more than {most_s:g} s" if health.lag_s > most_s else ""
-
     async def _health(self, request: Request) -> Response:
         """503 until the hub was ready once, so that a start can be waited for; from then on 200 as long as it lives."""
-        reason, was_ready = self.not_ready_because(), self._calls.health().was_ready
+        health = self._calls.health()
         body = {
-            "status": "ok" if was_ready else "starting",
+            "status": "ok" if health.was_ready else "starting",
             "version": VERSION,
             "uptimeSeconds": round(self._clock.monotonic() - self._started, 3),
-            "ready": not reason,
-            "reason": reason,
+            "ready": health.ready,
+            "reason": health.reason,
         }
-        return answered(json.dumps(body), 200 if was_ready else 503)
+        return answered(json.dumps(body), 200 if health.was_ready else 503)
 
     async def _ready(self, request: Request) -> Response:
-        reason = self.not_ready_because()
-        if not reason:
+        health = self._calls.health()
+        if health.ready:
             return answered('{"ready":true}')
-        return answered(json.dumps({"ready": False, "reason": reason}), 503, {"Retry-After": str(RETRY_AFTER_S)})
+        return answered(json.dumps({"ready": False, "reason": health.reason}), 503, {"Retry-After": str(RETRY_AFTER_S)})
 
     async def _version(self, request: Request) -> Response:
         return answered(json.dumps({"name": "hub", "version": VERSION}))

@@ -283,6 +283,3 @@ def test_the_clients_own_id_of_a_page_does_not_count_for_sharing() -> None:
     args: dict[str, Any] = {"room": "a", "paginationOpts": {"cursor": None, "numItems": 3, "id": 7}}
     assert function.sharing_args(args) == {"room": "a", "paginationOpts": {"cursor": None, "numItems": 3}}
     assert function.sharing_args({"room": "a"}) == {"room": "a"}
-    assert not function.has_page_end(args)
-    assert function.has_page_end({"paginationOpts": {"endCursor": "x"}})
-    assert not function.has_page_end({"paginationOpts": {"endCursor": None}})

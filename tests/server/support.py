@@ -150,7 +150,6 @@ class How:
     ready: bool = True
     was_ready: bool = True
     reason: str = ""
-    lag_s: float = 0.0
 
 
 @dataclass
