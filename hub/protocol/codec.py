@@ -1,8 +1,8 @@
 """Text frames of the sync protocol: client frames to messages, server messages to frames.
 
-Called by the WebSocket shell and by the outbox. Whatever a client sends, `read_message` returns a message or raises BadRequest
+The stock format (`hub.protocol.formats`). Whatever a client sends, `read_message` returns a message or raises BadRequest
 and nothing else. What `write_message` makes parses in every known client: required fields are there, integers are integers,
-plain errors have no `errorData`, and results are spliced in as the text they already are.
+plain errors have no `errorData`, and results are spliced in as what they already are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, assert_never
 
 from hub import timestamps
 from hub.errors import BadRequest
+from hub.protocol.frames import Frame, text_frame
 from hub.protocol.json_values import canonical, decode, decode_args, parse
 from hub.protocol.messages import (
     AddQuery,
@@ -40,8 +41,9 @@ from hub.protocol.messages import (
 )
 from hub.values import Value
 
-Frame: TypeAlias = Mapping[str, Any]
+Parsed: TypeAlias = Mapping[str, Any]
 MAX_SESSION_ID_LENGTH = 128
+_FRAGMENT = "json"
 
 
 def canonical_path(path: str) -> str:
@@ -64,7 +66,7 @@ def read_message(text: str) -> ClientMessage:
     return reader(frame) if reader is not None else Event()
 
 
-def _read_connect(frame: Frame) -> Connect:
+def _read_connect(frame: Parsed) -> Connect:
     session_id = _text(frame, "sessionId")
     if not 0 < len(session_id) <= MAX_SESSION_ID_LENGTH or not (session_id.isascii() and session_id.isprintable()):
         raise BadRequest("`sessionId` must be a UUID")
@@ -77,7 +79,7 @@ def _read_connect(frame: Frame) -> Connect:
     )
 
 
-def _read_modify_query_set(frame: Frame) -> ModifyQuerySet:
+def _read_modify_query_set(frame: Parsed) -> ModifyQuerySet:
     modifications = frame.get("modifications")
     if not isinstance(modifications, list):
         raise BadRequest("`modifications` must be a list")
@@ -104,7 +106,7 @@ def _read_modification(item: object) -> AddQuery | RemoveQuery:
             raise BadRequest("a modification must be of type Add or Remove")
 
 
-def _read_mutation(frame: Frame) -> Call:
+def _read_mutation(frame: Parsed) -> Call:
     path = canonical_path(_text(frame, "udfPath"))
     args, problem = _read_args(frame)
     return Call(
@@ -123,7 +125,7 @@ def body_key(path: str, args: Mapping[str, Value]) -> str:
     return f"{_quoted(path)} {canonical(args)}"
 
 
-def _read_args(frame: Frame) -> tuple[dict[str, Value], str | None]:
+def _read_args(frame: Parsed) -> tuple[dict[str, Value], str | None]:
     """The arguments, or what is wrong with a value in them.
 
     The second is the fault of this one call, not of the connection: half an emoji in a chat message must not end in a
@@ -138,7 +140,7 @@ def _read_args(frame: Frame) -> tuple[dict[str, Value], str | None]:
         return {}, f"the arguments cannot be read: {error.message}"
 
 
-def _read_authenticate(frame: Frame) -> Authenticate:
+def _read_authenticate(frame: Parsed) -> Authenticate:
     base_version = _u32(frame, "baseVersion")
     match _text(frame, "tokenType"):
         case "None":
@@ -151,7 +153,7 @@ def _read_authenticate(frame: Frame) -> Authenticate:
             raise BadRequest("`tokenType` must be None, User or Admin")
 
 
-def _read_acting_as(frame: Frame) -> Mapping[str, Value] | None:
+def _read_acting_as(frame: Parsed) -> Mapping[str, Value] | None:
     """JavaScript says `impersonating`, Rust `acting_as`."""
     tree = frame.get("impersonating", frame.get("acting_as"))
     if tree is None:
@@ -162,25 +164,25 @@ def _read_acting_as(frame: Frame) -> Mapping[str, Value] | None:
     return attributes
 
 
-def _u32(frame: Frame, name: str) -> int:
+def _u32(frame: Parsed, name: str) -> int:
     number = frame.get(name)
     if type(number) is not int or not 0 <= number < 2**32:
         raise BadRequest(f"`{name}` must be an integer from 0 to 2^32 - 1")
     return number
 
 
-def _text(frame: Frame, name: str) -> str:
+def _text(frame: Parsed, name: str) -> str:
     text = frame.get(name)
     if not isinstance(text, str):
         raise BadRequest(f"`{name}` must be a string")
     return text
 
 
-def _optional_text(frame: Frame, name: str) -> str | None:
+def _optional_text(frame: Parsed, name: str) -> str | None:
     return None if frame.get(name) is None else _text(frame, name)
 
 
-_READERS: Mapping[str, Callable[[Frame], ClientMessage]] = {
+_READERS: Mapping[str, Callable[[Parsed], ClientMessage]] = {
     "Connect": _read_connect,
     "ModifyQuerySet": _read_modify_query_set,
     "Mutation": _read_mutation,
@@ -193,36 +195,55 @@ _READERS: Mapping[str, Callable[[Frame], ClientMessage]] = {
 # --- server to client ----------------------------------------------------------------------------------------------
 
 
-def write_message(message: ServerMessage) -> str:
+def write_message(message: ServerMessage) -> Frame:
     match message:
         case Transition():
-            modifications = ",".join([_write_modification(item) for item in message.modifications])
-            versions = f'"startVersion":{_write_version(message.start)},"endVersion":{_write_version(message.end)}'
-            return f'{{"type":"Transition",{versions},"modifications":[{modifications}]}}'
+            return _write_transition(message)
         case CallResponse():
-            return _write_response(message)
+            return text_frame(_write_response(message).encode())
         case AuthError():
             attempted = "true" if message.update_attempted else "false"
             detail = f'"baseVersion":{message.base_version},"authUpdateAttempted":{attempted}'
-            return f'{{"type":"AuthError","error":{_quoted(message.error)},{detail}}}'
+            return text_frame(f'{{"type":"AuthError","error":{_quoted(message.error)},{detail}}}'.encode())
         case FatalError():
-            return f'{{"type":"FatalError","error":{_quoted(message.error)}}}'
+            return text_frame(f'{{"type":"FatalError","error":{_quoted(message.error)}}}'.encode())
         case Ping():
-            return '{"type":"Ping"}'
+            return text_frame(b'{"type":"Ping"}')
         case _:
             assert_never(message)
 
 
-def _write_modification(item: QueryChanged | QueryRemoved) -> str:
-    if isinstance(item, QueryRemoved):
-        return f'{{"type":"QueryRemoved","queryId":{item.query_id}}}'
-    kind = "QueryUpdated" if isinstance(item.result, Success) else "QueryFailed"
-    return f'{{"type":"{kind}","queryId":{item.query_id},{result_fragment(item.result)}}}'
+def _write_transition(message: Transition) -> Frame:
+    """What is the session's own is written around the shared fragments."""
+    versions = f'"startVersion":{_write_version(message.start)},"endVersion":{_write_version(message.end)}'
+    own = f'{{"type":"Transition",{versions},"modifications":['
+    pieces: list[bytes] = []
+    comma = ""
+    for item in message.modifications:
+        match item:
+            case QueryRemoved():
+                own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{item.query_id}}}'
+            case QueryChanged():
+                kind = "QueryUpdated" if isinstance(item.result, Success) else "QueryFailed"
+                own = f'{own}{comma}{{"type":"{kind}","queryId":{item.query_id},'
+                pieces += (own.encode(), result_fragment(item.result))
+                own = "}"
+            case _:
+                assert_never(item)
+        comma = ","
+    return text_frame(*pieces, f"{own}]}}".encode())
 
 
-def result_fragment(result: Result) -> str:
-    """The fields of a query's result that are the same for every subscriber. `journal` is always there: JavaScript reads a
-    missing one as "keep the old", Rust as null."""
+def result_fragment(result: Result) -> bytes:
+    """The fields of a query's result that are the same for every subscriber, written once."""
+    fragment = result.encoded.get(_FRAGMENT)
+    if fragment is None:
+        fragment = result.encoded[_FRAGMENT] = _write_fragment(result).encode()
+    return fragment
+
+
+def _write_fragment(result: Result) -> str:
+    """`journal` is always there: JavaScript reads a missing one as "keep the old", Rust as null."""
     journal = "null" if result.journal is None else _quoted(result.journal)
     shared = f'"logLines":{_write_log_lines(result)},"journal":{journal}'
     if isinstance(result, Success):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
 from hub.timestamps import ZERO, Timestamp
@@ -97,6 +97,9 @@ ClientMessage: TypeAlias = Connect | ModifyQuerySet | Call | Authenticate | Even
 
 # --- results -------------------------------------------------------------------------------------------------------
 
+Encoded: TypeAlias = dict[Hashable, bytes]
+"""What wire formats made of a result, each under a key of its own: once, however many sessions get it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Success:
@@ -105,6 +108,7 @@ class Success:
     value: str
     log_lines: tuple[str, ...] = ()
     journal: str | None = None
+    encoded: Encoded = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Failure:
     data: str | None = None
     log_lines: tuple[str, ...] = ()
     journal: str | None = None
+    encoded: Encoded = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 Result: TypeAlias = Success | Failure
@@ -127,8 +132,11 @@ Result: TypeAlias = Success | Failure
 
 @dataclass(frozen=True, slots=True)
 class QueryChanged:
+    """`base` is the last value that was sent to this session for the query, also if an error came after it."""
+
     query_id: QueryId
     result: Result
+    base: Success | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from hub.protocol.codec import write_message
-from hub.protocol.json_values import utf8_length
+from hub.protocol.formats import WireFormat
+from hub.protocol.frames import Frame
 from hub.protocol.messages import Close, ServerMessage, Transition
 
 MAX_TRANSITIONS = 2
@@ -21,18 +21,19 @@ MAX_TRANSITIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    frame: str
-    size_bytes: int
+    frame: Frame
     is_transition: bool
 
 
 class Outbox:
-    """`budget_bytes` is what may wait, `patience_s` for how long more may wait, `ping_after_s` the longest silence.
+    """`wire_format` is the socket's. `budget_bytes` is what may wait, `patience_s` for how long more may wait, `ping_after_s` the
+    longest silence.
 
     `next` leaves the frame in place until `written`: a frame that is being sent still counts.
     """
 
-    def __init__(self, *, budget_bytes: int, patience_s: float, ping_after_s: float, now: float) -> None:
+    def __init__(self, wire_format: WireFormat, *, budget_bytes: int, patience_s: float, ping_after_s: float, now: float) -> None:
+        self.wire_format = wire_format
         self._budget_bytes = budget_bytes
         self._patience_s = patience_s
         self._ping_after_s = ping_after_s
@@ -60,15 +61,14 @@ class Outbox:
         return self._last_put_s + self._ping_after_s
 
     def put(self, message: ServerMessage, now: float) -> None:
-        frame = write_message(message)
-        item = _Waiting(frame, utf8_length(frame), isinstance(message, Transition))
+        item = _Waiting(self.wire_format.write(message), isinstance(message, Transition))
         assert not item.is_transition or self.can_advance, "the session is advanced only when there is room"
         self._waiting.append(item)
         self._transitions += item.is_transition
         self._last_put_s = now
-        self._resize(item.size_bytes, now)
+        self._resize(item.frame.size_bytes, now)
 
-    def next(self) -> str | None:
+    def next(self) -> Frame | None:
         """The oldest frame, or None. The same again until `written`."""
         return self._waiting[0].frame if self._waiting else None
 
@@ -76,7 +76,7 @@ class Outbox:
         """The frame from `next` has left, and the transport takes more."""
         item = self._waiting.popleft()
         self._transitions -= item.is_transition
-        self._resize(-item.size_bytes, now)
+        self._resize(-item.frame.size_bytes, now)
 
     def overflow(self, now: float) -> Close | None:
         """The end for a client that has been too far behind for too long; it comes back to the newest state."""

@@ -76,6 +76,7 @@ class Session:
         self._queries: dict[QueryId, AddQuery] = {}
         self._refused: dict[QueryId, Failure] = {}
         self._shown: dict[QueryId, Result] = {}
+        self._values_before_failure: dict[QueryId, Success] = {}
         self._removed: dict[QueryId, None] = {}
         self._unanswered = 0
         self._latest_request = -1
@@ -180,6 +181,7 @@ class Session:
         # Reported also where no result was sent: a reconnected client resets its back-off by it.
         self._removed[query_id] = None
         self._shown.pop(query_id, None)
+        self._values_before_failure.pop(query_id, None)
         if self._refused.pop(query_id, None) is not None:
             return []
         del self._queries[query_id]
@@ -265,8 +267,9 @@ class Session:
         assert ts >= self._least_ts, "a session's timestamp never goes back"
         changes: list[QueryChanged] = []
         for query_id, result in self._results_for_all(results):
-            if not _is_same(self._shown.get(query_id), result):
-                changes.append(QueryChanged(query_id, result))
+            shown = self._shown.get(query_id)
+            if not _is_same(shown, result):
+                changes.append(QueryChanged(query_id, result, self._base(query_id, shown, result)))
             self._shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
         if not changes and not self.owes_transition:
             return None
@@ -275,6 +278,13 @@ class Session:
         self._sent, self._least_ts, self._owes_answered = transition.end, ts, False
         self._removed.clear()
         return transition
+
+    def _base(self, query_id: QueryId, shown: Result | None, result: Result) -> Success | None:
+        """The value that the client holds; kept while errors are shown in its place."""
+        base = shown if isinstance(shown, Success) else self._values_before_failure.pop(query_id, None)
+        if base is not None and isinstance(result, Failure):
+            self._values_before_failure[query_id] = base
+        return base
 
     def _results_for_all(self, results: Mapping[QueryId, Result]) -> list[tuple[QueryId, Result]]:
         evaluated = [(query_id, self._with_journal(query, results[query_id])) for query_id, query in self._queries.items()]

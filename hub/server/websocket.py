@@ -18,7 +18,8 @@ from hub.errors import BadRequest, HubError, Unauthorized
 from hub.functions.identity import Caller
 from hub.live.connection import Connection
 from hub.live.engine import Engine
-from hub.protocol.codec import read_message
+from hub.protocol.formats import WireFormat, chosen
+from hub.protocol.frames import Frame
 from hub.protocol.messages import Authenticate, Close, Verify
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
@@ -45,21 +46,23 @@ class Sockets:
         if self._engine.is_stopping or len(self._open) >= self._settings.sessions_max:
             await socket.send_denial_response(Response("TooManyConcurrentRequests", status_code=503))
             return
-        connection = self._connect(await self._authenticator.caller(None))
+        wire_format = chosen(socket.scope.get("subprotocols", ()))
+        connection = self._connect(await self._authenticator.caller(None), wire_format)
         self._open.add(connection)
         metrics.sessions.inc()
         metrics.sessions_opened.inc()
         try:
-            await socket.accept()
+            await socket.accept(subprotocol=wire_format.subprotocol)
             await _Shell(socket, connection, self._authenticator, self._engine, self._settings.send_timeout_s).run()
         finally:
             self._open.discard(connection)
             metrics.sessions.dec()
             connection.gone()
 
-    def _connect(self, caller: Caller) -> Connection:
+    def _connect(self, caller: Caller, wire_format: WireFormat) -> Connection:
         settings = self._settings
         outbox = Outbox(
+            wire_format,
             budget_bytes=settings.outbox_max_bytes,
             patience_s=settings.send_timeout_s,
             ping_after_s=settings.ping_interval_s,
@@ -121,9 +124,8 @@ class _Shell:
                 continue
             try:
                 text = frame.get("text")
-                if text is None:
-                    raise BadRequest("frames of the sync protocol are text, not binary")
-                verify = connection.receive(read_message(text))
+                payload = frame["bytes"] if text is None else text
+                verify = connection.receive(connection.outbox.wire_format.read(payload))
             except BadRequest as error:
                 connection.malformed(error)
                 continue
@@ -175,11 +177,14 @@ class _Shell:
             else:
                 await self._wait_for_work()
 
-    async def _send(self, frame: str) -> None:
+    async def _send(self, frame: Frame) -> None:
         """A transport that takes nothing for too long belongs to a client that does not read: it is given up."""
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                await self._socket.send_text(frame)
+                if frame.is_text:
+                    await self._socket.send_text(frame.payload.decode())
+                else:
+                    await self._socket.send_bytes(frame.payload)
         except TimeoutError:
             log.warning("session closed, the client does not read", extra={"bytes": self._connection.outbox.size_bytes})
             raise WebSocketDisconnect(1013, "the client reads too slowly") from None

@@ -22,6 +22,7 @@ from hub.live.connection import Connection
 from hub.live.engine import Engine
 from hub.metrics import Metrics
 from hub.protocol.codec import read_message
+from hub.protocol.formats import STOCK
 from hub.protocol.messages import Close
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
@@ -58,7 +59,11 @@ class Screen:
     def connect(self) -> None:
         settings = self.hub.engine.settings
         outbox = Outbox(
-            budget_bytes=settings.outbox_max_bytes, patience_s=60.0, ping_after_s=60.0, now=self.hub.engine.clock.monotonic()
+            STOCK,
+            budget_bytes=settings.outbox_max_bytes,
+            patience_s=60.0,
+            ping_after_s=60.0,
+            now=self.hub.engine.clock.monotonic(),
         )
         session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
         self.connection = Connection(self.hub.engine, session, outbox, self._first_caller)
@@ -83,7 +88,7 @@ class Screen:
             self._deliver(self._in_socket.pop(0))
         while self.reads and (frame_out := self.connection.outbox.next()) is not None:
             so_far = len(self.client.transitions)
-            self.client.receive(frame_out)
+            self.client.receive(frame_out.payload.decode())
             if len(self.client.transitions) > so_far:
                 self.on_transition(self)
             self.connection.written()

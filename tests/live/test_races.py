@@ -59,8 +59,8 @@ def taken(screen: Screen) -> list[str]:
     frames: list[str] = []
     assert screen.connection is not None
     while (frame := screen.connection.outbox.next()) is not None:
-        frames.append(frame)
-        screen.client.receive(frame)
+        frames.append(frame.payload.decode())
+        screen.client.receive(frames[-1])
         screen.connection.written()
     return frames
 

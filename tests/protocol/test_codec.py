@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hub.errors import BadRequest
-from hub.protocol.codec import body_key, canonical_path, read_message, write_message
+from hub.protocol.codec import body_key, canonical_path, read_message, result_fragment, write_message
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -338,14 +339,23 @@ PLAIN_ERROR = Failure("boom", "FunctionCrashed")
     ],
 )
 def test_server_messages_have_the_text_that_clients_expect(message: ServerMessage, frame: str) -> None:
-    assert write_message(message) == frame
+    written = write_message(message)
+    assert (written.payload.decode(), written.size_bytes, written.is_text) == (frame, len(frame.encode()), True)
     json.loads(frame)
+
+
+def test_a_result_is_written_once_for_all_who_get_it_and_anew_when_it_is_replaced() -> None:
+    result = Failure("boom", "FunctionCrashed")
+    first, second = (write_message(Transition(Version(), Version(i), (QueryChanged(QueryId(i), result),))) for i in (1, 2))
+
+    assert first.pieces[1] is second.pieces[1]
+    assert result_fragment(replace(result, journal="end")) != result_fragment(result)
 
 
 @given(any_text, any_text)
 @example("half \ud83d", "[LOG] '\udc00'")
 def test_any_error_and_log_text_makes_a_frame_that_can_be_sent(text: str, line: str) -> None:
-    frame = write_message(CallResponse("mutation", RequestId(0), Failure(text, "x", log_lines=(line,))))
+    frame = write_message(CallResponse("mutation", RequestId(0), Failure(text, "x", log_lines=(line,)))).payload.decode()
 
     frame.encode()
     json.loads(frame)

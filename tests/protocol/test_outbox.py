@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.protocol.codec import write_message
+from hub.protocol.formats import STOCK
 from hub.protocol.messages import CallResponse, FatalError, Ping, RequestId, ServerMessage, Success, Transition, Version
 from hub.protocol.outbox import Outbox
 from hub.timestamps import Timestamp
@@ -12,7 +13,7 @@ TRANSITION = Transition(Version(), Version(1))
 
 
 def an_outbox(budget_bytes: int = 1_000, patience_s: float = 10.0) -> Outbox:
-    return Outbox(budget_bytes=budget_bytes, patience_s=patience_s, ping_after_s=15.0, now=0.0)
+    return Outbox(STOCK, budget_bytes=budget_bytes, patience_s=patience_s, ping_after_s=15.0, now=0.0)
 
 
 def an_answer(size_bytes: int = 1) -> ServerMessage:
@@ -77,7 +78,7 @@ def test_a_client_that_stays_behind_is_closed_after_the_patience_and_one_that_ca
 def test_sizes_are_bytes_not_characters() -> None:
     outbox = an_outbox()
     outbox.put(FatalError("é"), now=0)
-    assert outbox.size_bytes == len(write_message(FatalError("é")).encode())
+    assert outbox.size_bytes == len(write_message(FatalError("é")).payload)
 
 
 def test_a_ping_is_due_after_silence() -> None:
@@ -101,7 +102,7 @@ def test_it_counts_exactly_what_waits(steps: list[str]) -> None:
             outbox.put(waiting[-1], now=0)
 
         transitions = sum(isinstance(message, Transition) for message in waiting)
-        size = sum(len(write_message(message)) for message in waiting)
+        size = sum(write_message(message).size_bytes for message in waiting)
         assert (outbox.size_bytes, len(outbox)) == (size, len(waiting))
         assert outbox.can_advance == (transitions < 2 and size <= 500)
         assert (outbox.overflow_at is not None) == (size > 500)

@@ -27,6 +27,7 @@ from hub.protocol.messages import (
     QueryRemoved,
     RemoveQuery,
     RequestId,
+    Result,
     RunMutation,
     Send,
     Success,
@@ -121,7 +122,9 @@ def test_only_changed_results_are_sent_and_without_a_change_nothing_is() -> None
     assert session.advance(at(2), {Q0: replace(ONE), Q1: replace(ONE, journal="end")}) is None
     transition = session.advance(at(3), {Q0: ONE, Q1: TWO})
 
-    assert transition == Transition(Version(1, 0, at(1)), Version(1, 0, at(3)), (QueryChanged(Q1, TWO),))
+    assert transition == Transition(
+        Version(1, 0, at(1)), Version(1, 0, at(3)), (QueryChanged(Q1, TWO, base=replace(ONE, journal="end")),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_only_changed_results_are_sent_and_without_a_change_nothing_is() -> None
 def test_a_result_that_differs_is_sent(result: Success | Failure) -> None:
     transition = watching(Q0).advance(at(2), {Q0: result})
     assert transition is not None
-    assert transition.modifications == (QueryChanged(Q0, result),)
+    assert transition.modifications == (QueryChanged(Q0, result, base=ONE),)
 
 
 def test_a_failure_is_sent_again_when_its_message_or_data_differs() -> None:
@@ -143,6 +146,27 @@ def test_a_failure_is_sent_again_when_its_message_or_data_differs() -> None:
     for different in (failure, replace(failure, message="b"), replace(failure, message="b", data="2.0")):
         assert session.advance(at(2), {Q0: different}) is not None
         assert session.advance(at(2), {Q0: replace(different)}) is None
+
+
+def test_a_change_names_the_value_that_the_client_holds_also_behind_errors() -> None:
+    session, broken = watching(Q0), Failure("a", "FunctionCrashed")
+    results: list[Result] = [broken, replace(broken, message="b"), TWO, ONE]
+
+    transitions = [session.advance(at(ts), {Q0: result}) for ts, result in enumerate(results, start=2)]
+
+    changes = [change for transition in transitions if transition is not None for change in transition.modifications]
+    assert changes == [QueryChanged(Q0, result, base) for result, base in zip(results, (ONE, ONE, ONE, TWO), strict=True)]
+
+
+def test_a_query_that_failed_and_comes_again_under_its_id_has_no_value_to_build_on() -> None:
+    session = watching(Q0)
+    session.advance(at(2), {Q0: Failure("a", "FunctionCrashed")})
+    session.receive(ModifyQuerySet(1, 2, (RemoveQuery(Q0), an_add(Q0))))
+
+    transition = session.advance(at(3), {Q0: TWO})
+
+    assert transition is not None
+    assert transition.modifications == (QueryChanged(Q0, TWO),)
 
 
 def test_a_query_that_comes_again_under_its_id_gets_its_result_again() -> None:
@@ -176,7 +200,7 @@ def test_a_removal_is_told_once() -> None:
     assert told is not None
     assert later is not None
     assert told.modifications == (QueryRemoved(Q0),)
-    assert later.modifications == (QueryChanged(Q1, TWO),)
+    assert later.modifications == (QueryChanged(Q1, TWO, base=ONE),)
 
 
 def test_a_reconnected_client_gets_nothing_older_than_it_has_seen() -> None:
@@ -222,9 +246,10 @@ def test_a_page_keeps_its_end_when_the_identity_changes() -> None:
 def test_a_page_that_fails_keeps_its_end() -> None:
     failure = Failure("boom", "FunctionCrashed")
     with_journal = QueryChanged(Q0, replace(failure, journal="end 5"))
+    page = Success("[]", journal="end 5")
 
     session = watching(Q0)
-    session.advance(at(2), {Q0: Success("[]", journal="end 5")})
+    session.advance(at(2), {Q0: page})
     failing = session.advance(at(3), {Q0: failure})
     fresh = a_session()
     fresh.receive(adding(an_add(Q0, journal="end 5")))
@@ -232,7 +257,8 @@ def test_a_page_that_fails_keeps_its_end() -> None:
 
     assert failing is not None
     assert failing_at_once is not None
-    assert failing.modifications == failing_at_once.modifications == (with_journal,)
+    assert failing.modifications == (replace(with_journal, base=page),)
+    assert failing_at_once.modifications == (with_journal,)
     assert session.advance(at(4), {Q0: failure}) is None
 
 
@@ -313,7 +339,7 @@ def test_a_new_identity_watches_every_query_again_and_sends_only_what_changed() 
 
     transition = session.advance(at(1), {Q0: ONE, Q1: TWO})
 
-    assert transition == Transition(Version(1, 0, at(1)), Version(1, 1, at(1)), (QueryChanged(Q1, TWO),))
+    assert transition == Transition(Version(1, 0, at(1)), Version(1, 1, at(1)), (QueryChanged(Q1, TWO, base=ONE),))
 
 
 def test_a_renewed_token_leaves_the_queries_and_still_owes_a_transition() -> None:

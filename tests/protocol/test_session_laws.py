@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hub.protocol.codec import read_message
+from hub.protocol.formats import STOCK
 from hub.protocol.json_values import encode
 from hub.protocol.messages import (
     AddQuery,
@@ -51,7 +52,7 @@ class SessionLaws(RuleBasedStateMachine):
 
     def accept(self) -> None:
         self.session = Session(max_queries=100, max_mutations=100)
-        self.outbox = Outbox(budget_bytes=10_000, patience_s=1, ping_after_s=15, now=0)
+        self.outbox = Outbox(STOCK, budget_bytes=10_000, patience_s=1, ping_after_s=15, now=0)
         self.caller, self.verifying = "", ""
         self.watched: dict[QueryId, tuple[AddQuery, str]] = {}  # and the caller it is evaluated for
         self.client.connect()
@@ -110,7 +111,7 @@ class SessionLaws(RuleBasedStateMachine):
             frame = self.outbox.next()
             if frame is not None:
                 self.outbox.written(now=0)
-                self.client.receive(frame)
+                self.client.receive(frame.payload.decode())
 
     @precondition(lambda self: self.client.seen.query_set > 0)
     @rule()
