@@ -24,11 +24,12 @@ class HeldRow(dict[str, Value]):
 
 class SentRow(dict[str, Value]):
     """A row in wire form, shared by all results that show it; nobody changes it. `size_bytes`: as it counts in a result.
-    `text`: as JSON, "" until it is written for the first time."""
+    `text`: as JSON, `packed`: as MessagePack; both empty until it is written so for the first time."""
 
-    __slots__ = ("size_bytes", "text")
+    __slots__ = ("packed", "size_bytes", "text")
 
     def __init__(self, row: Row, size_bytes: int) -> None:
         super().__init__(row)
         self.size_bytes = size_bytes
         self.text = ""
+        self.packed = b""

@@ -15,41 +15,22 @@ import json
 import math
 import struct
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
 from hub.core.heldrow import SentRow
-from hub.errors import BadRequest, FunctionError, LimitExceeded
+from hub.errors import BadRequest, LimitExceeded
+from hub.protocol.value_rules import (
+    MAX_BYTES,
+    MAX_EXACT_INT,
+    MAX_NESTING,
+    Problem,
+    quoted_key,
+    refuse_unpaired_surrogates,
+    step,
+    too_deep,
+)
 from hub.values import Int64, Value
-
-MAX_NESTING = 64
-"""Containers inside each other, the outermost included; what Convex allows."""
-MAX_BYTES = 16 * 1024 * 1024
-"""Of one encoded value; what Convex allows for arguments and results."""
-MAX_KEY_LENGTH = 1024
-MAX_EXACT_INT = 2**53
-"""Beyond it a float64 skips integers; `hub.Int64` carries them."""
-
-
-class _Problem(Exception):
-    """What is wrong with a value; the way to it is collected while the recursion unwinds."""
-
-    def __init__(self, reason: str, error: type[FunctionError] = FunctionError) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.error = error
-        self.steps: list[str] = []
-
-    def __str__(self) -> str:
-        place = "".join(reversed(self.steps)).removeprefix(".")
-        return f"{place}: {self.reason}" if place else self.reason
-
-
-def _step(name: object) -> str:
-    """One field on the way, safe to print and short whatever a client called it."""
-    return f".{name}" if isinstance(name, str) and name.isidentifier() and name.isascii() else f"[{ascii(name)[:60]}]"
-
 
 # --- values to text ------------------------------------------------------------------------------------------------
 
@@ -58,7 +39,7 @@ def encode(value: Value, *, max_nesting: int = MAX_NESTING, max_bytes: int = MAX
     """JSON text of the value, keys in the order given. Raises FunctionError, or LimitExceeded, naming the place."""
     try:
         text = _write(value, max_nesting, ordered=False)
-    except _Problem as problem:
+    except Problem as problem:
         raise problem.error(str(problem)) from None
     size = utf8_length(text)
     if size > max_bytes:
@@ -73,7 +54,7 @@ def canonical(args: Mapping[str, Value]) -> str:
     """
     try:
         return _write(dict(args), MAX_NESTING, ordered=True)
-    except _Problem as problem:
+    except Problem as problem:
         raise problem.error(str(problem)) from None
 
 
@@ -106,7 +87,7 @@ def _write(value: Value, room: int, ordered: bool) -> str:
 
 def _write_text(text: str) -> str:
     if not text.isascii():
-        _refuse_unpaired_surrogates(text)
+        refuse_unpaired_surrogates(text)
     return _quote(text)
 
 
@@ -120,26 +101,26 @@ def _write_float(number: float) -> str:
 
 def _write_object(items: Mapping[str, Value], room: int, ordered: bool) -> str:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     fields = []
     name = ""
     try:
-        for name in sorted(items, key=_write_key) if ordered else items:
-            fields.append(_write_key(name) + _write(items[name], room - 1, ordered))
-    except _Problem as problem:
-        problem.steps.append(_step(name))
+        for name in sorted(items, key=quoted_key) if ordered else items:
+            fields.append(quoted_key(name) + _write(items[name], room - 1, ordered))
+    except Problem as problem:
+        problem.steps.append(step(name))
         raise
     return "{" + ",".join(fields) + "}"
 
 
 def _write_list(items: list[Value], room: int, ordered: bool) -> str:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     parts: list[str] = []
     try:
         for item in items:
             parts.append(_write(item, room - 1, ordered))  # noqa: PERF401  # the length tells where it failed
-    except _Problem as problem:
+    except Problem as problem:
         problem.steps.append(f"[{len(parts)}]")
         raise
     return "[" + ",".join(parts) + "]"
@@ -149,11 +130,11 @@ def _write_rare(value: Value, room: int, ordered: bool) -> str:
     """Integers, tagged values, and subclasses of what `_write` knows (enumerations, for one)."""
     if isinstance(value, Int64):
         if not -(2**63) <= value < 2**63:
-            raise _Problem("the Int64 does not fit in 64 bits")
+            raise Problem("the Int64 does not fit in 64 bits")
         return _tag("$integer", struct.pack("<q", value))
     if isinstance(value, int):
         if not -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
-            raise _Problem("the int is beyond ±2^53, where numbers are no longer exact; use hub.Int64")
+            raise Problem("the int is beyond ±2^53, where numbers are no longer exact; use hub.Int64")
         return float.__repr__(float(value))
     if isinstance(value, bytes):
         return _tag("$bytes", value)
@@ -165,17 +146,7 @@ def _write_rare(value: Value, room: int, ordered: bool) -> str:
         return _write_object(value, room, ordered)
     if isinstance(value, list):
         return _write_list(value, room, ordered)
-    raise _Problem(f"a {type(value).__name__} cannot go over the wire")
-
-
-@lru_cache(maxsize=4096)
-def _write_key(name: str) -> str:
-    """The key as JSON, with its colon. Cached: field names repeat in every row."""
-    if not isinstance(name, str):
-        raise _Problem(f"a key must be a string, not {type(name).__name__}")
-    if name.startswith("$") or len(name) > MAX_KEY_LENGTH or not (name.isascii() and name.isprintable()):
-        raise _Problem(f"a key must be printable ASCII, at most {MAX_KEY_LENGTH} characters, and not begin with `$`")
-    return f"{_quote(name)}:"
+    raise Problem(f"a {type(value).__name__} cannot go over the wire")
 
 
 def _tag(name: str, raw: bytes) -> str:
@@ -185,17 +156,6 @@ def _tag(name: str, raw: bytes) -> str:
 _SPECIAL_FLOATS = {
     float.__repr__(number): _tag("$float", struct.pack("<d", number)) for number in (math.nan, math.inf, -math.inf, -0.0)
 }
-
-
-def _refuse_unpaired_surrogates(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _Problem("the string has an unpaired surrogate (half of a character)") from None
-
-
-def _too_deep() -> _Problem:
-    return _Problem("nested too deeply", LimitExceeded)
 
 
 # --- JSON to values ------------------------------------------------------------------------------------------------
@@ -224,7 +184,7 @@ def decode(tree: object, *, max_nesting: int = MAX_NESTING) -> Value:
     """The value that a parsed JSON tree stands for. Raises BadRequest, naming the place."""
     try:
         return _read(tree, max_nesting)
-    except _Problem as problem:
+    except Problem as problem:
         raise BadRequest(str(problem)) from None
 
 
@@ -245,7 +205,7 @@ def _read(tree: object, room: int) -> Value:
         return tree
     if isinstance(tree, str):
         if not tree.isascii():
-            _refuse_unpaired_surrogates(tree)
+            refuse_unpaired_surrogates(tree)
         return tree
     if isinstance(tree, (int, float)):
         return _read_number(tree)
@@ -263,33 +223,33 @@ def _read_number(number: int | float) -> float:
     except OverflowError:
         read = math.inf
     if not math.isfinite(read):
-        raise _Problem("the number is too large for a float64")
+        raise Problem("the number is too large for a float64")
     return read
 
 
 def _read_object(tree: dict[str, object], room: int) -> dict[str, Value]:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     read: dict[str, Value] = {}
     name = ""
     try:
         for name, item in tree.items():
-            _write_key(name)
+            quoted_key(name)
             read[name] = _read(item, room - 1)
-    except _Problem as problem:
-        problem.steps.append(_step(name))
+    except Problem as problem:
+        problem.steps.append(step(name))
         raise
     return read
 
 
 def _read_list(tree: list[object], room: int) -> list[Value]:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     read: list[Value] = []
     try:
         for item in tree:
             read.append(_read(item, room - 1))  # noqa: PERF401  # the length tells where it failed
-    except _Problem as problem:
+    except Problem as problem:
         problem.steps.append(f"[{len(read)}]")
         raise
     return read
@@ -298,22 +258,22 @@ def _read_list(tree: list[object], room: int) -> list[Value]:
 def _read_tag(tag: str, content: object) -> Value:
     reader = _TAG_READERS.get(tag)
     if reader is None:
-        raise _Problem("a key that begins with `$` is a tag, and only $integer, $float and $bytes are known")
+        raise Problem("a key that begins with `$` is a tag, and only $integer, $float and $bytes are known")
     if not isinstance(content, str):
-        raise _Problem(f"{tag} must hold a string in base64")
+        raise Problem(f"{tag} must hold a string in base64")
     try:
         raw = base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):
-        raise _Problem(f"{tag} must hold a string in base64") from None
+        raise Problem(f"{tag} must hold a string in base64") from None
     if tag != "$bytes" and len(raw) != 8:
-        raise _Problem(f"{tag} must hold 8 bytes")
+        raise Problem(f"{tag} must hold 8 bytes")
     return reader(raw)
 
 
 def _read_float(raw: bytes) -> float:
     number: float = struct.unpack("<d", raw)[0]
     if math.isfinite(number) and float.__repr__(number) != "-0.0":
-        raise _Problem("$float is for NaN, infinities and -0 only")
+        raise Problem("$float is for NaN, infinities and -0 only")
     return number
 
 
