@@ -148,29 +148,35 @@ def _counted(things: Sized, name: str) -> str:
 
 @app.command()
 def codegen(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the generated files, as in src/hub/_generated.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="PATH", help="Folder of the generated files; with --python also the file itself.")
+    ],
     app_dir: App = None,
+    for_python: Annotated[bool, typer.Option("--python", help="Write a Python module of typed calls for hub.client.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with status 1 if a file is not current.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and write again when the application changes.")] = False,
 ) -> None:
-    """Write the application's functions and tables as TypeScript declarations.
+    """Write the application's functions and tables as TypeScript declarations, or as typed Python.
 
     The files are those of `npx convex codegen`: api.d.ts, api.js, dataModel.d.ts and server.d.ts, and types.d.ts with the objects
-    that functions take and return. Files that are current are left as they are; those that are written are printed.
+    that functions take and return. With --python it is one module, hub_api.py in the folder unless PATH names a file. Files that
+    are current are left as they are; those that are written are printed.
     """
     if check and watch:
         raise BadRequest("--check and --watch: choose one")
     from hub.codegen import commands
 
     folder = config.load(app_dir=app_dir).app_dir
+    target = commands.python_at(out) if for_python else commands.typescript_in(out)
     if watch:
-        commands.watch(folder, out, _say, _complain)
-    elif check and (stale := commands.stale(folder, out)):
+        commands.watch(folder, target, _say, _complain)
+    elif check and (stale := commands.stale(folder, target)):
         names = ", ".join(map(str, stale))
-        _complain(f"not current: {names}; `hub codegen --out {out}` writes them")
+        option = "--python " if for_python else ""
+        _complain(f"not current: {names}; `hub codegen {option}--out {out}` writes them")
         sys.exit(EXIT_FAILED)
     elif not check:
-        commands.write(folder, out, _say)
+        commands.write(folder, target, _say)
 
 
 @app.command()

@@ -6,6 +6,7 @@ Every error it raises is a `hub.HubError`; the classes worth catching by name ar
 from hub.client.asynchronous import AsyncHubClient, AsyncSubscription
 from hub.client.errors import FunctionFailed, MutationOutcomeUnknown, RateLimited, UnexpectedAnswer
 from hub.client.options import Timeouts
+from hub.client.references import Mutation, Page, PageOptions, Query
 from hub.client.sync import HubClient, Subscription
 from hub.errors import (
     ApplicationError,
@@ -40,9 +41,13 @@ __all__ = [
     "HubClient",
     "HubError",
     "Int64",
+    "Mutation",
     "MutationOutcomeUnknown",
     "NotCaughtUp",
     "OutcomeUnknown",
+    "Page",
+    "PageOptions",
+    "Query",
     "RateLimited",
     "RequestMismatch",
     "Subscription",

@@ -12,22 +12,27 @@ import logging
 import ssl
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, overload
 
 import httpx
+from typing_extensions import TypeVar
 from websockets.asyncio.client import ClientConnection, connect
 
 from hub import timestamps
 from hub.client.attempts import Attempts
-from hub.client.calls import Answer, Args, Call, Setback, encode_args, key_for, no_answer, read_response, write_body
+from hub.client.calls import Answer, Call, Setback, encode_args, key_for, no_answer, read_response, write_body
 from hub.client.credentials import AsyncCredentials, FetchTokenAsync, Login
 from hub.client.following import Following, Rejected
 from hub.client.latest import Latest
 from hub.client.options import MAX_CONNECTIONS, Timeouts, read_address
+from hub.client.references import Args, Mutation, Query, opened
 from hub.client.sockets import LOST, read_loss, refuse_redirect, socket_options
 from hub.errors import HubError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 class AsyncHubClient:
@@ -76,18 +81,47 @@ class AsyncHubClient:
         """The newest moment that an answer or a subscription has shown: what another service passes as `min_ts`."""
         return self._latest.text
 
-    async def query(self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> Any:
+    @overload
+    async def query(self, call: Query[T], /, *, min_ts: str | None = None) -> T: ...
+
+    @overload
+    async def query(self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> Any: ...
+
+    async def query(self, call: str | Query[Any], args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> Any:
         """The query's result now; with `min_ts` at that commit or later. Raises HubError."""
-        return await self._run(Call("query", write_body(path, encode_args(args, named), min_ts)))
+        path, args = opened(call, args, named)
+        return await self._run(Call("query", write_body(path, encode_args(args), min_ts)))
 
-    async def mutation(self, path: str, args: Args | None = None, /, *, idempotency_key: str | None = None, **named: Any) -> Any:
+    @overload
+    async def mutation(self, call: Mutation[T], /, *, idempotency_key: str | None = None) -> T: ...
+
+    @overload
+    async def mutation(
+        self, path: str, args: Args | None = None, /, *, idempotency_key: str | None = None, **named: Any
+    ) -> Any: ...
+
+    async def mutation(
+        self, call: str | Mutation[Any], args: Args | None = None, /, *, idempotency_key: str | None = None, **named: Any
+    ) -> Any:
         """Apply the mutation once, however often it must be sent. Raises HubError; see MutationOutcomeUnknown."""
-        return await self._run(Call("mutation", write_body(path, encode_args(args, named)), key_for(idempotency_key)))
+        path, args = opened(call, args, named)
+        return await self._run(Call("mutation", write_body(path, encode_args(args)), key_for(idempotency_key)))
 
-    def subscribe(self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any) -> AsyncSubscription:
+    @overload
+    def subscribe(self, call: Query[T], /, *, min_ts: str | None = None) -> AsyncSubscription[T]: ...
+
+    @overload
+    def subscribe(
+        self, path: str, args: Args | None = None, /, *, min_ts: str | None = None, **named: Any
+    ) -> AsyncSubscription: ...
+
+    def subscribe(
+        self, call: str | Query[Any], args: Args | None = None, /, *, min_ts: str | None = None, **named: Any
+    ) -> AsyncSubscription:
         """The query's result now, and again whenever it changes."""
+        path, args = opened(call, args, named)
         seen = self._latest.ts if min_ts is None else max(self._latest.ts, timestamps.decode(min_ts))
-        following = Following(path, encode_args(args, named), self._timeouts, seen)
+        following = Following(path, encode_args(args), self._timeouts, seen)
         options = socket_options(self._timeouts, self._tls)
         subscription = AsyncSubscription(
             self._address.websocket, following, self._credentials, self._latest, options, self._subscriptions
@@ -126,7 +160,7 @@ class AsyncHubClient:
         return answer.value
 
 
-class AsyncSubscription:
+class AsyncSubscription(Generic[T_co]):
     """An iterator over the states of one query, newest last. It connects with the first value, and again whenever it must.
 
     A query that fails raises its error, and the subscription goes on: the next value is the one it recovers with. `ts` is the
@@ -167,7 +201,7 @@ class AsyncSubscription:
         self._siblings.discard(self)
         await self._drop()
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T_co:
         self._following.start(time.monotonic())
         while not self._closed.is_set():
             try:
@@ -185,7 +219,8 @@ class AsyncSubscription:
             else:
                 if state is not None:
                     self._latest.observe(self._following.ts)
-                    return state.unwrap()
+                    value: T_co = state.unwrap()
+                    return value
         raise StopAsyncIteration
 
     async def _open(self) -> ClientConnection:

@@ -11,18 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import httpx
 
 from hub import timestamps
 from hub.client.errors import UnexpectedAnswer, failed, refused
+from hub.client.references import Args
 from hub.errors import ApplicationError, BadRequest, Conflict, FunctionError, HubError, OutcomeUnknown, Unavailable
 from hub.protocol import json_values
 from hub.timestamps import Timestamp
-
-Args: TypeAlias = Mapping[str, Any]
-"""By their names on the wire. Checked when they are encoded: a type for it would refuse a `list[str]`."""
 
 MAX_KEY_LENGTH: Final = 255
 _RETRIED: Final = (429, 502, 503, 504)
@@ -65,12 +63,10 @@ class Setback:
     retry_after_s: float = 0.0
 
 
-def encode_args(args: Args | None, named: Args) -> str:
+def encode_args(args: Args) -> str:
     """Arguments as JSON text. Raises BadRequest for what the wire cannot carry, naming the place."""
-    if args is not None and named:
-        raise TypeError("arguments are one mapping, or named ones; not both")
     try:
-        return json_values.encode(dict(named if args is None else args))
+        return json_values.encode(dict(args))
     except FunctionError as error:
         raise BadRequest(f"the arguments cannot be sent: {error.message}") from None
 

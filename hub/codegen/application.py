@@ -1,4 +1,4 @@
-"""An application, translated: its functions, tables and objects as TypeScript types, sorted, and everything named."""
+"""An application, translated: its functions, tables and objects as types of a language, sorted, and everything named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hub.codegen.naming import merged, merged_object, merged_shape, names_of, one_form
-from hub.codegen.translate import Translator
+from hub.codegen.translate import TYPESCRIPT, Terms, Translator
 from hub.codegen.typenodes import DATA_MODEL, Imported, Object, Property, Shape, Type, literal
 from hub.functions.registry import Function, Registry
 from hub.functions.tables import TableInfo
@@ -31,7 +31,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """`names` has one for each shape in `objects` and `enums`."""
+    """`names` has one for each shape in `objects` and `enums`, in TypeScript."""
 
     functions: tuple[Called, ...]
     tables: tuple[Stored, ...]
@@ -41,8 +41,8 @@ class Application:
     names: Mapping[Shape, str]
 
 
-def translated(registry: Registry) -> Application:
-    translator = Translator(registry.tables)
+def translated(registry: Registry, terms: Terms = TYPESCRIPT) -> Application:
+    translator = Translator(registry.tables, terms)
     functions = [_called(translator, function) for _, function in sorted(registry.functions.items())]
     tables = [_stored(translator, table) for _, table in sorted(registry.tables.items())]
     same = one_form(translator.objects, translator.enums)

@@ -1,6 +1,7 @@
-"""Translator: Python annotations to TypeScript types, as the wire makes them.
+"""Translator: Python annotations to the types that callers see, as the wire makes them.
 
-Numbers, ids and moments are what clients decode, not what Python has. What has no form of its own there is `any`.
+Numbers, ids and moments are what clients decode, not what Python has: the `Terms` of a language say which. What has no form of its
+own there is `any`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import datetime as dt
 import enum
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
 
 from pydantic import PlainSerializer, RootModel, WrapSerializer
 from typing_extensions import TypeAliasType
@@ -50,7 +52,23 @@ from hub.functions.tables import Table, TableInfo
 from hub.values import Int64, ObjectId
 
 _ALIASES: tuple[Any, ...] = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
-_SCALARS: tuple[tuple[type, Type], ...] = (  # the first that fits: a bool is an int, and so is an Int64
+Scalars: TypeAlias = tuple[tuple[type, Type], ...]
+"""The first that fits counts: a bool is an int, and so is an Int64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a language calls values: scalars by direction, and the type that has one number alone."""
+
+    scalars: Mapping[Direction, Scalars]
+    number: Callable[[int, Direction], Type]
+
+
+def _typescript_number(value: int, direction: Direction) -> Type:
+    return Plain(f"{int(value)}n" if isinstance(value, Int64) else str(int(value)))
+
+
+_SCALARS: Final[Scalars] = (
     (bool, BOOLEAN),
     (Int64, BIGINT),
     (int, NUMBER),
@@ -61,6 +79,7 @@ _SCALARS: tuple[tuple[type, Type], ...] = (  # the first that fits: a bool is an
     (ObjectId, STRING),
     (types.NoneType, NULL),
 )
+TYPESCRIPT: Final = Terms({"in": _SCALARS, "out": _SCALARS}, _typescript_number)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _COLLECTIONS = (list, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet, abc.Collection, abc.Iterable)
 
@@ -68,7 +87,8 @@ _COLLECTIONS = (list, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Set
 class Translator:
     """Of one application. `objects` and `enums` are what has been referred to so far, and needs a name."""
 
-    def __init__(self, tables: Mapping[str, TableInfo]) -> None:
+    def __init__(self, tables: Mapping[str, TableInfo], terms: Terms = TYPESCRIPT) -> None:
+        self._terms = terms
         self._table_names = {info.class_name: info.name for info in tables.values()}
         self._opened_aliases: set[int] = set()
         self.objects: dict[Shape, Object] = {}
@@ -84,7 +104,7 @@ class Translator:
         if origin in (typing.Union, types.UnionType):
             return union(self.type_of(arg, direction) for arg in args)
         if origin is typing.Literal:
-            return union(_value(arg) for arg in args)
+            return union(self._value(arg, direction) for arg in args)
         if isinstance(annotation, typing.NewType):
             return self.type_of(annotation.__supertype__, direction)
         if isinstance(annotation, typing.TypeVar):
@@ -139,7 +159,7 @@ class Translator:
             return self._enum(cls, direction)
         if fields.has_fields(cls):
             return self._object(cls, direction)
-        return next((made for python, made in _SCALARS if issubclass(cls, python)), ANY)
+        return self._scalar(cls, direction)
 
     def _tuple(self, cls: type, args: tuple[Any, ...], direction: Direction) -> Type:
         if hasattr(cls, "_fields"):  # a NamedTuple is a tuple on the wire
@@ -182,25 +202,25 @@ class Translator:
 
     def _enum(self, cls: type[enum.Enum], direction: Direction) -> Type:
         shape = Shape(cls, direction)
-        self.enums[shape] = union(_value(member.value) for member in cls)
+        self.enums[shape] = union(self._value(member.value, direction) for member in cls)
         self.docs[shape] = class_doc(cls)
         return shape
 
+    def _value(self, value: object, direction: Direction) -> Type:
+        """The type that has this one value."""
+        match value:
+            case enum.Enum():
+                return self._value(value.value, direction)
+            case bool():
+                return Plain("true" if value else "false")
+            case int():
+                return self._terms.number(value, direction)
+            case str():
+                return literal(value)
+        return self._scalar(type(value), direction)
 
-def _value(value: object) -> Type:
-    """The type that has this one value."""
-    match value:
-        case enum.Enum():
-            return _value(value.value)
-        case bool():
-            return Plain("true" if value else "false")
-        case Int64():
-            return Plain(f"{int(value)}n")
-        case int():
-            return Plain(str(int(value)))
-        case str():
-            return literal(value)
-    return next((made for python, made in _SCALARS if isinstance(value, python)), ANY)
+    def _scalar(self, cls: type, direction: Direction) -> Type:
+        return next((made for python, made in self._terms.scalars[direction] if issubclass(cls, python)), ANY)
 
 
 def _are_strings(given: Type) -> bool:

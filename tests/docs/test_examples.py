@@ -68,7 +68,7 @@ def test_typescript_of_a_page_compiles(page: Path, node: str, tmp_path: Path) ->
     application(page, tmp_path / "app")
     callers(page, tmp_path)
     (tmp_path / "node_modules").symlink_to(SCRIPTS / "node_modules")
-    commands.write(tmp_path / "app", tmp_path / "_generated", print)
+    commands.write(tmp_path / "app", commands.typescript_in(tmp_path / "_generated"), print)
     assert compiled(node, tmp_path, tmp_path / "tsconfig.json", NEWEST) == ""
 
 
