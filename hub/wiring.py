@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,9 +33,11 @@ from hub.live.engine import Engine
 from hub.metrics import Metrics
 from hub.mongo.embedded import EmbeddedMongod, find_mongod
 from hub.mongo.store import MongoStore, Timeouts
+from hub.mounting import Mounted, build_mounts, read_mounts
 from hub.reloading import Reloader
 from hub.server import http, origins, page, probes, tokens
 from hub.server.app import build_app
+from hub.server.development import AdminKey
 from hub.server.origins import Access
 from hub.server.probes import VERSION
 from hub.server.tokens import Authenticator
@@ -68,6 +70,7 @@ def build(
     clock: Clock,
     metrics: Metrics,
     is_development: bool,
+    mounts: Iterable[Mounted] = (),
 ) -> Hub:
     """In development the page at `/` names the application's functions, and callers hear what a crash says."""
     engine = Engine(store, registry, settings, clock=clock, metrics=metrics, shows_crashes=is_development)
@@ -75,6 +78,7 @@ def build(
     routes = [
         *http.HttpCalls(engine, authenticator, settings, clock, metrics).routes(),
         *probes.Probes(engine, clock, metrics).routes(),
+        *(mounted.route() for mounted in mounts),
         page.route(engine.functions_listing if is_development else None),
     ]
     app = build_app(routes, sockets, access, metrics.refused_origins.inc)
@@ -99,13 +103,18 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
         listener = stack.enter_context(_listening(settings))
         stop = stack.enter_context(_stop_signals())
         stack.push_async_callback(authenticator.aclose)
+        mounts = build_mounts(
+            read_mounts(settings.app_dir), hub_url=_address(listener), service_key=_service_key(settings, made_key)
+        )
         url, shown = await _dev_database(settings, stack)
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
         access = origins.for_dev(settings)
-        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=True)
+        hub = build(
+            settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=True, mounts=mounts
+        )
         for note in await store.prepare(registry.declared_tables(), drop_unused=True):
             _say(f"database: {note}")
-        async with _serving(hub, listener, stop), asyncio.TaskGroup() as tasks:
+        async with _serving(hub, listener, stop), _running(mounts), asyncio.TaskGroup() as tasks:
             if made_key is not None:
                 _say(f"service key: {made_key.path}")
             if settings.listens_on_loopback:
@@ -116,6 +125,30 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
             await stop.wait()
             if reloading is not None:
                 reloading.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _running(mounts: Iterable[Mounted]) -> AsyncIterator[None]:
+    """They end before the hub does: what they still have to write is written."""
+    async with contextlib.AsyncExitStack() as stack:
+        for mounted in mounts:
+            await stack.enter_async_context(mounted.running())
+            _say(f"mounted: {mounted.mount}")
+        yield
+
+
+def _service_key(settings: Settings, made: AdminKey | None) -> str:
+    if made is not None:
+        return made.value
+    assert settings.admin_key is not None, "one is made where none is set"
+    return settings.admin_key.get_secret_value()
+
+
+def _address(listener: socket.socket) -> str:
+    """Where this machine reaches the hub: an address for all interfaces is none to call."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _write_types(folder: Path | None, registry: Registry) -> None:
