@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the published npm clients that tests run; called by `make test`. Without Node those tests are skipped, and say so.
+# Installs the npm packages that tests run and those of `clients/`, and builds `hub-client`; called by `make test`. Without Node those
+# tests are skipped, and say so.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +25,7 @@ case "$missing" in Node*)
     ;;
 esac
 
-for lock in tests/*/package-lock.json; do
+for lock in clients/*/package-lock.json tests/*/package-lock.json; do
     folder=$(dirname "$lock")
     installed="$folder/node_modules/.package-lock.json" # npm writes it last
     if [ -e "$lock" ] && [ ! "$installed" -nt "$lock" ]; then
@@ -32,3 +33,5 @@ for lock in tests/*/package-lock.json; do
         touch "$installed"
     fi
 done
+
+npm run build --prefix clients/js --silent

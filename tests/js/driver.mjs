@@ -1,10 +1,11 @@
-// Drives one published convex client: `node driver.mjs <version> <address>`.
+// Drives one published convex client: `node driver.mjs <version> <address> [transport]`; with JSON options of `hubTransport` as the
+// last argument the client runs over it.
 //
 // Reads one command a line on stdin, writes one event a line on stdout. Everything the client does is written in the order in
 // which it happened, so a test can say "the row was there before the promise resolved". Values are in convex's JSON encoding.
 import { createInterface } from "node:readline";
 
-const [version, address] = process.argv.slice(2);
+const [version, address, transportOptions] = process.argv.slice(2);
 for (const level of ["log", "info", "warn", "error", "debug"]) {
   console[level] = (...words) => process.stderr.write(`${level}: ${words.map(String).join(" ")}\n`);
 }
@@ -20,8 +21,15 @@ const failure = (error) => ({
   ...(error instanceof ConvexError ? { data: encode(error.data) } : {}),
 });
 
+let transport;
+if (transportOptions) {
+  const { hubTransport } = await import("../../clients/js/dist/index.js");
+  const { WebSocket } = await import("ws");
+  transport = hubTransport({ webSocket: WebSocket, ...JSON.parse(transportOptions) });
+}
+const options = { unsavedChangesWarning: false, ...(transport ? { webSocketConstructor: transport } : {}) };
 let live; // made by the first command that needs it: an HTTP test opens no socket
-const client = () => (live ??= new ConvexClient(address, { unsavedChangesWarning: false }));
+const client = () => (live ??= new ConvexClient(address, options));
 const http = new ConvexHttpClient(address, { skipConvexDeploymentUrlCheck: true });
 const subscriptions = new Map();
 
@@ -69,6 +77,12 @@ const commands = {
   },
   async query({ path, args }) {
     return client().query(path, jsonToConvex(args));
+  },
+  prefetch({ path, args, ttlMs }) {
+    transport.prefetch(path, jsonToConvex(args), { ttlMs });
+  },
+  wireFormat() {
+    return transport.wireFormat;
   },
   // Hands out the tokens one after the other, the last one for ever; null means "signed out".
   auth({ tokens }) {

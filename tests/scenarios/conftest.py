@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, SCRIPTS, JsClient, js_client
 
 Connect = Callable[..., Awaitable[JsClient]]
+PACKAGE = Path(__file__).parents[2] / "clients" / "js"
 OUTPUT_SHOWN_CHARS = 6_000
 
 
@@ -45,6 +47,19 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
+def hub_client(node: str) -> Path:
+    """The folder of the npm package `hub-client`, built from the source that is here."""
+    npm = shutil.which("npm") or missing("npm is not on PATH")
+    if not (PACKAGE / "node_modules" / ".package-lock.json").exists():
+        done = subprocess.run([npm, "ci"], cwd=PACKAGE, capture_output=True, text=True, timeout=100, check=False)
+        if done.returncode != 0:
+            missing(f"what hub-client needs could not be installed: {done.stderr[-500:]}")
+    built = subprocess.run([npm, "run", "build"], cwd=PACKAGE, capture_output=True, text=True, timeout=100, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return PACKAGE
+
+
+@pytest.fixture(scope="session")
 def shared_hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     with HubProcess(tmp_path_factory.mktemp("hub")) as hub:
         yield hub
@@ -61,8 +76,10 @@ async def connect(node: str, hub: HubProcess) -> AsyncIterator[Connect]:
     """`await connect(version)`: a client of the hub, or of an address given, until the test is over."""
     async with AsyncExitStack() as clients:
 
-        async def open_one(version: str = NEWEST, address: str | None = None) -> JsClient:
-            return await clients.enter_async_context(js_client(node, address or hub.url, version))
+        async def open_one(
+            version: str = NEWEST, address: str | None = None, transport: Mapping[str, Any] | None = None
+        ) -> JsClient:
+            return await clients.enter_async_context(js_client(node, address or hub.url, version, transport))
 
         yield open_one
 

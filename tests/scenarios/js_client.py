@@ -87,6 +87,16 @@ class JsClient(Script):
     async def query(self, path: str, args: Mapping[str, Any]) -> Any:
         return await self._result(self._send("query", path=path, args=args))
 
+    # --- The transport under it ----------------------------------------------------------------------------------------
+
+    async def prefetch(self, path: str, args: Mapping[str, Any], ttl_ms: int) -> None:
+        await self._result(self._send("prefetch", path=path, args=args, ttlMs=ttl_ms))
+
+    async def wire_format(self) -> str:
+        """The subprotocol in use, empty for the stock protocol."""
+        protocol: str = await self._result(self._send("wireFormat"))
+        return protocol
+
     async def http(self, kind: str, path: str, args: Mapping[str, Any]) -> Any:
         """`kind` is a method of ConvexHttpClient: query, consistentQuery, mutation, action."""
         return await self._result(self._send("http", kind=kind, path=path, args=args))
@@ -105,8 +115,12 @@ class JsClient(Script):
 
 
 @asynccontextmanager
-async def js_client(node: str, address: str, version: str = NEWEST) -> AsyncIterator[JsClient]:
-    async with running(JsClient, node, str(SCRIPTS / "driver.mjs"), version, address) as client:
+async def js_client(
+    node: str, address: str, version: str = NEWEST, transport: Mapping[str, Any] | None = None
+) -> AsyncIterator[JsClient]:
+    """With `transport`, options of `hubTransport`, the client runs over it."""
+    over = () if transport is None else (json.dumps(transport),)
+    async with running(JsClient, node, str(SCRIPTS / "driver.mjs"), version, address, *over) as client:
         yield client
 
 

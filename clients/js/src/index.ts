@@ -1,0 +1,6 @@
+/** The public names of `hub-client`. */
+
+export { indexedDbCache, sessionCache, type CacheLimits, type ValueCache } from "./cache.js";
+export type { Args, FunctionReference } from "./names.js";
+export { hubTransport, type HubTransport, type PrefetchOptions, type TransportOptions } from "./transport.js";
+export type { Json, Value } from "./values.js";

@@ -1,0 +1,84 @@
+/**
+ * The last values of queries that are not on a socket at this moment: what is offered to the hub when they are asked for again,
+ * so that it need not send what is here already. Bounded by number and by size; the oldest go first.
+ *
+ * A value is offered by its digest, which takes a moment: `settled` waits for those under way. Where there is no WebCrypto (a
+ * page that is not in a secure context) nothing is offered.
+ */
+
+/** How much may be kept: what was put last stays longest. */
+export interface KeptLimits {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+interface Kept {
+  readonly value: unknown;
+  digest?: Uint8Array;
+  sizeBytes: number;
+}
+
+export class KeptValues {
+  private readonly entries = new Map<string, Kept>();
+  private readonly digesting = new Set<Promise<void>>();
+  private sizeBytes = 0;
+
+  /** `canonical` gives the bytes over which the two sides compare digests. */
+  constructor(
+    private readonly canonical: (value: unknown) => Uint8Array<ArrayBuffer>,
+    private readonly limits: KeptLimits,
+  ) {}
+
+  put(key: string, value: unknown): void {
+    if (this.entries.get(key)?.value === value) return;
+    this.drop(key);
+    const kept: Kept = { value, sizeBytes: 0 };
+    this.entries.set(key, kept);
+    const digesting = this.digest(key, kept).finally(() => this.digesting.delete(digesting));
+    this.digesting.add(digesting);
+    this.evict();
+  }
+
+  get(key: string): unknown {
+    return this.entries.get(key)?.value;
+  }
+
+  /** What can be offered for a query: digests, and in the same order the values that they are of. */
+  offers(key: string): { digests: Uint8Array[]; values: unknown[] } {
+    const kept = this.entries.get(key);
+    return kept?.digest ? { digests: [kept.digest], values: [kept.value] } : { digests: [], values: [] };
+  }
+
+  /** Resolves once every value that was put can be offered. */
+  async settled(): Promise<void> {
+    await Promise.all(this.digesting);
+  }
+
+  clear(): void {
+    this.entries.clear();
+    this.sizeBytes = 0;
+  }
+
+  private async digest(key: string, kept: Kept): Promise<void> {
+    const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
+    const bytes = this.canonical(kept.value);
+    kept.sizeBytes = bytes.byteLength;
+    this.sizeBytes += bytes.byteLength;
+    if (!subtle) return;
+    const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
+    if (this.entries.get(key) === kept) kept.digest = digest;
+  }
+
+  private drop(key: string): void {
+    this.sizeBytes -= this.entries.get(key)?.sizeBytes ?? 0;
+    this.entries.delete(key);
+  }
+
+  private evict(): void {
+    const { entries, bytes } = this.limits;
+    for (const key of this.entries.keys()) {
+      if (this.entries.size <= entries && this.sizeBytes <= bytes) break;
+      this.drop(key);
+    }
+  }
+}

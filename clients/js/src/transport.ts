@@ -1,0 +1,111 @@
+/** `hubTransport`: the hub's own wire format under an unmodified convex client, as its `webSocketConstructor`. */
+
+import type { ValueCache } from "./cache.js";
+import { canonical } from "./msgpack.js";
+import { pathOf, queryKey, type Args, type FunctionReference } from "./names.js";
+import { Negotiation } from "./negotiation.js";
+import { Shelf, unref } from "./shelf.js";
+import { HubSocket, type SocketContext, type WebSocketConstructor } from "./socket.js";
+import { fromStock, toStock } from "./values.js";
+
+/** Options of {@link hubTransport}. All have defaults. */
+export interface TransportOptions {
+  /** The constructor of the real sockets. Default: the platform's `WebSocket`; Node before 22 has none: give the one of `ws`. */
+  readonly webSocket?: unknown;
+  /** What to offer to the server: `msgpack`, `json` (to be read in a network panel), or `stock`, the plain protocol. */
+  readonly format?: "msgpack" | "json" | "stock";
+  /** Where values outlive the page: `sessionCache()` or `indexedDbCache()`. Default: nowhere. */
+  readonly cache?: ValueCache;
+  /** How much is kept of queries that are not subscribed any more. Default 100 values, 8 MiB. */
+  readonly kept?: { readonly entries?: number; readonly bytes?: number };
+}
+
+/** How long to keep a query warm. */
+export interface PrefetchOptions {
+  /** Milliseconds from now, even if nobody subscribes to it. Default 30,000. */
+  readonly ttlMs?: number;
+}
+
+/** What {@link hubTransport} returns: the `webSocketConstructor` of one convex client, and what it can do besides. */
+export interface HubTransport {
+  new (url: string | URL, protocols?: string | string[]): WebSocket;
+  readonly prototype: WebSocket;
+  readonly CONNECTING: 0;
+  readonly OPEN: 1;
+  readonly CLOSING: 2;
+  readonly CLOSED: 3;
+
+  /**
+   * Subscribes to a query for a while, so that a component that uses it soon shows it at once. Calling it again prolongs it.
+   * Returns a function that ends it earlier.
+   */
+  prefetch<A extends object>(query: FunctionReference<"query", A>, args: NoInfer<A>, options?: PrefetchOptions): () => void;
+  prefetch(query: string, args?: Args, options?: PrefetchOptions): () => void;
+
+  /** Forgets all values that are kept or stored for this deployment, for an application that signs out by leaving the page. */
+  erase(): Promise<void>;
+
+  /** The subprotocol in use: `hub.v1.msgpack`, `hub.v1.json`, empty for the stock protocol, undefined before the first connection. */
+  readonly wireFormat: string | undefined;
+}
+
+const DEFAULT_TTL_MS = 30_000;
+
+/**
+ * The transport for one `ConvexReactClient` or `ConvexClient`:
+ *
+ *     new ConvexReactClient(url, { webSocketConstructor: hubTransport() })
+ *
+ * It offers the native format and falls back to the stock protocol against a server without it.
+ */
+export function hubTransport(options: TransportOptions = {}): HubTransport {
+  const { format = "msgpack", cache, kept } = options;
+  const shelf = new Shelf((value) => canonical(fromStock(value)), { entries: 100, bytes: 8 * 1024 * 1024, ...kept }, cache);
+  const negotiation = new Negotiation(format === "stock" ? "" : `hub.v1.${format}`);
+  const sockets = new Set<HubSocket>();
+  const context: SocketContext = {
+    webSocket: webSocketOf(options.webSocket),
+    negotiation,
+    shelf,
+    sockets,
+    opensEarly: () => cache !== undefined && negotiation.protocol === undefined && !hasTried(),
+  };
+  let attempts = 0;
+  const hasTried = (): boolean => attempts++ > 0;
+  shelf.onLoaded = () => sockets.forEach((socket) => socket.showStored());
+
+  const cool = (key: string): void => {
+    shelf.cool(key);
+    sockets.forEach((socket) => socket.cool(key));
+  };
+
+  const prefetch = (name: string | object, args: Args = {}, { ttlMs = DEFAULT_TTL_MS }: PrefetchOptions = {}): (() => void) => {
+    const path = pathOf(name);
+    const stockArgs = toStock(args);
+    const query = { key: queryKey(path, stockArgs), path, args: stockArgs, until: Date.now() + ttlMs };
+    shelf.heat(query);
+    sockets.forEach((socket) => socket.heat(query));
+    unref(setTimeout(() => shelf.isWarm(query.key) || cool(query.key), ttlMs + 1));
+    return () => cool(query.key);
+  };
+
+  class Transport extends HubSocket {
+    static readonly prefetch = prefetch;
+    static readonly erase = (): Promise<void> => shelf.erase();
+    static get wireFormat(): string | undefined {
+      return negotiation.protocol;
+    }
+    constructor(url: string | URL) {
+      super(context, url);
+    }
+  }
+  return Transport as unknown as HubTransport;
+}
+
+function webSocketOf(given: unknown): WebSocketConstructor {
+  const found = given ?? (globalThis as { WebSocket?: unknown }).WebSocket;
+  if (typeof found !== "function") {
+    throw new Error("This platform has no WebSocket: pass one, as in `hubTransport({ webSocket: WebSocket })` with the one of `ws`.");
+  }
+  return found as WebSocketConstructor;
+}
