@@ -6,11 +6,12 @@ Wire encoding is `hub.protocol.codec`'s; names on the wire are `hub.functions.ta
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias, Union
 
 import bson.timestamp
-from bson import DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
+from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
 from bson.datetime_ms import DatetimeMS
 
 __all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "is_present", "sort_key"]
@@ -33,7 +34,7 @@ def sort_key(value: Value) -> SortKey:
     Source: MongoDB manual, "Comparison/Sort Order": null, numbers (NaN first), strings by UTF-8 bytes, objects, arrays,
     binary (length, then bytes), ObjectId, booleans, dates. Others' rows may hold BSON's remaining types, so these have a place too.
     """
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, Code):
         return (3, value)  # Python compares code points, which is the order of UTF-8 bytes
     if value is None:
         return (1,)
@@ -55,6 +56,8 @@ def sort_key(value: Value) -> SortKey:
 
 
 _NAN: SortKey = (2, 0, 0)
+_REGEX_FLAGS = ((re.I, "i"), (re.L, "l"), (re.M, "m"), (re.S, "s"), (re.U, "u"), (re.X, "x"))
+"""As they are stored: letters in alphabetical order."""
 
 
 def _field_key(name: str, item: Value) -> tuple[int, str, SortKey]:
@@ -74,9 +77,11 @@ def _foreign_key(value: object) -> SortKey:
         case bson.timestamp.Timestamp():
             return (10, value.time, value.inc)
         case Regex():
-            return (11, value.pattern, value.flags)
-        case DBRef():
-            return (12, sort_key(dict(value.as_doc())))
+            return (11, value.pattern, "".join(letter for flag, letter in _REGEX_FLAGS if value.flags & flag))
+        case Code():
+            return (13, str(value)) if value.scope is None else (14, str(value), sort_key(dict(value.scope)))
+        case DBRef():  # an object, to the database
+            return sort_key(dict(value.as_doc()))
         case MinKey():
             return (0,)
         case MaxKey():

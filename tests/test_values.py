@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from bson import BSON, Binary, DBRef, Decimal128, MaxKey, MinKey, Regex
+from bson import BSON, Binary, Code, DBRef, Decimal128, MaxKey, MinKey, Regex
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 from bson.timestamp import Timestamp as BsonTimestamp
@@ -26,13 +27,18 @@ foreign_values: st.SearchStrategy[Any] = st.one_of(
         lambda text: Decimal128(Decimal(text))
     ),
     st.builds(BsonTimestamp, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
-    st.builds(Regex, st.sampled_from(["", "a", "b", "ab"]), st.sampled_from([0, 2])),
+    st.builds(Regex, st.sampled_from(["", "a", "b", "ab"]), st.sampled_from([0, re.I, re.M, re.I | re.M, re.S, re.X, re.I | re.X])),
+    st.builds(Code, st.sampled_from(["", "a", "b"])),
+    st.builds(Code, st.sampled_from(["", "a", "b"]), st.sampled_from([{}, {"a": 1}, {"a": 2}])),
+    st.builds(DBRef, st.sampled_from(["a", "b"]), st.sampled_from([1, "x"]), st.sampled_from([None, "a", "b"])),
     st.builds(Binary, st.binary(max_size=3), st.sampled_from([0, 4, 5, 128])),
     st.integers(-(2**62), 2**62).map(DatetimeMS),
     st.just(MinKey()),
     st.just(MaxKey()),
 )
 """What another writer's row may have in an indexed field, beyond what tables declare."""
+
+foreign_inside = st.dictionaries(builders.field_names, foreign_values | builders.scalars, min_size=1, max_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +77,11 @@ def test_values_sort_as_an_index_of_the_database_sorts_them(rows: Collection[dic
 
 
 @pytest.mark.real
-@settings(max_examples=40)
-@given(st.lists(foreign_values | builders.scalars, min_size=2, max_size=40))
+@settings(max_examples=60)
+@given(st.lists(foreign_values | builders.scalars | foreign_inside, min_size=2, max_size=40))
+@example([{"$ref": "a", "$id": 1}, DBRef("a", 1), {"a": 1}, b"", Regex("a"), MaxKey()])
+@example([Code("a"), "a", Regex("a"), Code("a", {}), DBRef("a", 1), MaxKey()])
+@example([Regex("a", flags) for flags in (re.M, re.I | re.M, re.I, re.X, re.S)])
 def test_values_that_only_others_write_sort_as_an_index_sorts_them_too(rows: Collection[dict[str, Any]], values: list[Any]) -> None:
     assert order_by_key(values) == order_in_the_database(rows, values)
 

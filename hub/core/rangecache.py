@@ -5,9 +5,9 @@ are held once for each table and id and shared by all ranges; a change to a row 
 searches that do not depend on how many ranges there are. By the row that is held it is known where a changed row stood before.
 
 Invariant: at `position`, each cached range and each cached row equals a fresh read; what cannot be kept true for certain is
-dropped. It is filled without a gap: rows are read at a timestamp, and the commits since then replayed over them in the same step
-in which they are taken in (`hydrate`). Bounded in bytes, as estimated; what no live query shows is kept for a while and is the
-first to go.
+dropped, or not taken in. It is filled without a gap: rows are read at a timestamp, and the commits since then replayed over them
+in the same step in which they are taken in (`hydrate`). Bounded in bytes, as estimated; what no live query shows is kept for a
+while and is the first to go.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hub.core.rangemap import AskedRow, CachedRange, CachedRow, Piece, RangeMap
 from hub.core.ranges import BEYOND, IndexKey, IndexRange, TupleKey, tuple_key
 from hub.core.retention import Retention
 from hub.timestamps import ZERO, Timestamp
-from hub.values import Row, RowId
+from hub.values import Row, RowId, Value
 
 _ROW_BYTES = 1_500
 """What a row costs beside its values: dictionaries, objects, its place in the table."""
@@ -83,11 +83,14 @@ class RangeCache:
     def hydrate(self, wanted: IndexRange, rows: Sequence[Row], since: Iterable[Commit], now: float, used: set[Piece]) -> bool:
         """Take in what a read of the range returned, and the commits between that read's timestamp and `position`.
 
-        False if it cannot be kept: a commit in between cannot be applied for certain, or it is too large.
+        False if it cannot be kept: a commit in between cannot be applied for certain, a row has an array where the index looks
+        and so no one place in it, or it is too large.
         """
         self._now = now
         current = self._replayed(wanted, rows, since)
         if current is None or self._is_too_large(current.values()):
+            return False
+        if any(_is_scattered(wanted.index.position(row)) for row in rows):
             return False
         keyed = sorted(((_rest_of_key(wanted, row), row) for row in current.values()), key=lambda entry: entry[0])
         known = self._tables.setdefault(wanted.table, _CachedTable()).make_map(wanted)
@@ -371,7 +374,16 @@ def _known_interval(wanted: IndexRange, rows: Sequence[Row]) -> tuple[TupleKey, 
 
 
 def _place_in(index: IndexKey, row: Row | None) -> TupleKey | None:
-    return tuple_key(index.position(row)) if row is not None and index.holds(row) else None
+    """None also for a row that is scattered: no range is kept that contains one, and a row that becomes one is unresolved."""
+    if row is None or not index.holds(row):
+        return None
+    position = index.position(row)
+    return None if _is_scattered(position) else tuple_key(position)
+
+
+def _is_scattered(position: tuple[Value, ...]) -> bool:
+    """Whether it has an array: the database enters such a row once for each item, and reads it where the first one lies."""
+    return list in map(type, position)
 
 
 def _range_at(by_prefix: Mapping[TupleKey, RangeMap], length: int, key: TupleKey | None) -> CachedRange | None:

@@ -421,3 +421,38 @@ def test_a_range_that_would_fill_the_cache_is_not_kept() -> None:
     kept.commit(inserted(a_message(1, text="x" * 10_000)))
     kept.read(in_chat())
     assert kept.cache.size_bytes == 0
+
+
+def with_array(**fields: Any) -> Row:
+    """A row of another writer that an index of the database has in as many places as the array has items."""
+    return a_row("odd", chatId="a", **{"createdAt": [100.0, 300.0], **fields})
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(in_chat(), id="all"),
+        pytest.param(in_chat(upper=at_most(200.0)), id="by one of its items"),
+        pytest.param(IndexRange(BY_CHAT, descending=True, limit=2), id="limited"),
+    ],
+)
+def test_rows_whose_place_the_index_alone_knows_are_not_kept(wanted: IndexRange) -> None:
+    cache = RangeCache(max_bytes=1_000_000, grace_s=60.0)
+
+    assert not cache.hydrate(wanted, [a_message(1), with_array()], [], 0.0, set())
+
+    assert cache.read(wanted, set()) is None
+    assert cache.size_bytes == 0
+
+
+@pytest.mark.parametrize("change", [deleted("odd"), updated(a_row("odd", chatId="a", createdAt=1.0))], ids=["goes", "is put right"])
+def test_a_row_with_an_array_that_is_kept_by_its_id_spoils_no_range(change: RowChange) -> None:
+    cache = RangeCache(max_bytes=1_000_000, grace_s=60.0)
+    cache.hydrate_rows("messages", ["odd"], {"odd": with_array(createdAt=[100.0])}, [], 0.0, set())
+    later = in_chat(lower=at_least(200.0))
+    cache.hydrate(later, [a_message(250)], [], 0.0, set())  # the index does not find the other row there
+
+    cache.apply(a_commit(1, change))
+
+    assert cache.read(later, set()) in (None, [a_message(250)])
+    assert cache.get("messages", ["odd"], set()) in ({}, {"odd": change.after})

@@ -11,7 +11,7 @@ from hub.functions.identity import NOBODY, SERVICE
 from hub.functions.registry import Registry
 from hub.protocol.messages import Failure, Success
 from hub.store import Delete, Insert, Update
-from hub.values import Row
+from hub.values import Row, Value
 from tests.contract.databases import Database
 from tests.live.conftest import OpenHub
 from tests.live.harness import caller_of, live_hub
@@ -395,3 +395,24 @@ async def test_a_row_with_an_array_where_an_index_looks_fails_the_queries_that_w
     if isinstance(fresh, Failure):  # a real server finds the row under each element; it fits no table
         assert "InvalidRow" in fresh.code
         await screen.until(lambda: "does not fit" in (screen.client.queries[total].error or ""))
+
+
+@pytest.mark.parametrize("room", ["a", "b"])
+@pytest.mark.parametrize("odd", [{"room": ["a", "c"], "rank": 1.0}, {"room": "a", "rank": [1.0, 7.0]}], ids=["prefix", "after it"])
+async def test_a_row_whose_array_is_put_right_by_somebody_else_is_shown_where_it_belongs(
+    open_hub: OpenHub, database: Database, room: str, odd: dict[str, Value]
+) -> None:
+    hub = await open_hub()
+    screen = hub.screen()
+    at: dict[str, Value] = {"_id": "n1", "_creationTime": 1.0, "text": ""}
+    await database.outside(Insert("notes", {**at, **odd}))
+    totals = {name: await screen.watch("notes:total", room=name) for name in "abc"}
+    by_id = await screen.watch("notes:get", noteId="n1")
+    await screen.mutate("notes:add", room="b", rank=2)
+
+    await database.outside(Update("notes", "n1", {"room": room, "rank": 5.0}, (), {**at, "room": room, "rank": 5.0}))
+
+    await screen.until(lambda: screen.client.queries[by_id].error is None and screen.value(by_id) is not None)
+    expected = {"a": 0.0, "b": 2.0, "c": 0.0}
+    expected[room] += 5
+    assert {name: screen.value(query) for name, query in totals.items()} == expected
