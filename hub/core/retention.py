@@ -67,7 +67,7 @@ class Retention:
         """What goes first when there is too much: what nobody shows, then what is shown, and what is in use just now last."""
         for spared in (in_use, ()):
             for pieces in (self._idle, self._shown):
-                piece = next(iter(pieces), None)
-                if piece is not None and piece not in spared:
+                piece = next((piece for piece in pieces if piece not in spared), None)
+                if piece is not None:
                     return piece
         return None

@@ -416,11 +416,51 @@ def test_over_the_budget_the_longest_unused_goes_first_and_what_is_shown_last() 
     assert kept.cache.evictions > 0
 
 
-def test_a_range_that_would_fill_the_cache_is_not_kept() -> None:
+def used_by(kept: Kept, chat: str) -> set[Piece]:
+    """What a read of the chat comes from."""
+    used: set[Piece] = set()
+    kept.read(in_chat(chat), used=used)
+    return used
+
+
+def test_what_was_used_again_stays_longer() -> None:
+    kept = Kept(max_bytes=100_000)
+    chats = [f"chat {n}" for n in range(40)]
+    kept.commit(*(inserted(a_row(chat, chatId=chat, createdAt=1.0, text="x" * 2_000)) for chat in chats))
+    for n, chat in enumerate(chats):
+        kept.cache.hold(chat, used_by(kept, chat), now=float(n))
+        kept.cache.hold(chats[0], used_by(kept, chats[0]), now=float(n))
+
+    assert kept.reads == len(chats), "the first one, run again and again, was always there"
+    assert kept.known(in_chat(chats[1])) is None
+
+
+def test_what_a_run_has_just_read_goes_last() -> None:
+    kept = Kept(max_bytes=33_000)
+    kept.commit(*(inserted(a_row(chat, chatId=chat, createdAt=1.0, text="x" * 2_000)) for chat in "abcde"))
+    in_use: set[Piece] = set()
+    kept.read(in_chat("a"), used=in_use)
+    shown: set[Piece] = set()
+    kept.read(in_chat("b"), used=shown)
+    kept.cache.hold("query", shown, now=0.0)
+    kept.read(in_chat("c"))
+
+    kept.read(in_chat("d"), used=in_use)
+    assert kept.known(in_chat("c")) is None, "nobody shows it"
+    kept.read(in_chat("e"), used=in_use)
+    assert kept.known(in_chat("b")) is None, "somebody shows it, and asks the database again"
+
+    for chat in "ade":
+        assert kept.known(in_chat(chat)) is not None
+
+
+@pytest.mark.parametrize(("text_bytes", "is_kept"), [(1_000, True), (4_000, False), (10_000, False)])
+def test_a_range_that_would_push_out_what_others_use_is_not_kept(text_bytes: int, is_kept: bool) -> None:
     kept = Kept(max_bytes=20_000)
-    kept.commit(inserted(a_message(1, text="x" * 10_000)))
+    kept.commit(inserted(a_message(1, text="x" * text_bytes)))
     kept.read(in_chat())
-    assert kept.cache.size_bytes == 0
+    assert (kept.known(in_chat()) is not None) == is_kept
+    assert (kept.cache.size_bytes > 0) == is_kept
 
 
 def with_array(**fields: Any) -> Row:

@@ -62,6 +62,12 @@ def stale(hub: LiveHub) -> int:
     return sum(live.is_stale for live in hub.engine.live)
 
 
+async def until_head(hub: LiveHub, ts: Timestamp) -> None:
+    async with asyncio.timeout(20):
+        while hub.engine.head < ts:  # noqa: ASYNC110  # the engine has no event for a test to wait on
+            await asyncio.sleep(0)
+
+
 async def rest(hub: LiveHub, screen: Screen) -> None:
     """Until everything committed so far is shown."""
     latest = await hub.engine.latest(hub.deadline())
@@ -91,6 +97,23 @@ async def test_queries_that_run_again_do_not_ask_the_database(hub: LiveHub, stor
     assert screen.value(owners) == ["alice"] * 3 + [""] + ["alice"] * 4 + [""], "n0 n1 n2 middle n4 n5 n6 n7 top"
     assert [row["_id"] for row in screen.value(visible)] == ["other"]
     assert [row["_id"] for row in screen.value(page)["page"]] == ["n0", "n1", "n2"]
+
+
+async def test_rows_that_go_are_filled_up_from_memory_where_a_limit_cut_them_off(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    await until_head(hub, memory.outside(*(a_note(f"n{n:02}", rank=float(n)) for n in range(30))))
+    screen = hub.screen()
+    newest = await screen.watch("notes:newest", room="a")
+    page = await screen.watch("notes:page", room="a", paginationOpts={"numItems": 3, "cursor": None, "id": 1})
+    store.read_for.clear()
+
+    memory.outside(Delete("notes", "n29"), Delete("notes", "n27"), Delete("notes", "n01"))
+    await rest(hub, screen)
+
+    assert screen.texts(newest) == ["n28", "n26", "n25"]
+    assert [row["_id"] for row in screen.value(page)["page"]] == ["n00", "n02"], "a page keeps its ends"
+    assert store.read_for == []
 
 
 async def test_a_row_that_somebody_else_changed_is_read_once_for_everybody(
@@ -187,9 +210,7 @@ async def test_a_commit_while_a_range_is_read_is_in_memory_too(hub: LiveHub, sto
     await store.reads.reached()
 
     committed = memory.outside(a_note("n3", rank=5.0), Delete("notes", "n1"))
-    async with asyncio.timeout(20):
-        while hub.engine.head < committed:  # noqa: ASYNC110  # the engine has no event for a test to wait on
-            await asyncio.sleep(0)
+    await until_head(hub, committed)
     store.reads.release()
     await screen.until(lambda: screen.client.queries[query].has_result and screen.value(query) == 6)
     reads = len(store.read_for)
@@ -199,6 +220,83 @@ async def test_a_commit_while_a_range_is_read_is_in_memory_too(hub: LiveHub, sto
 
     assert screen.value(query) == 13
     assert reads == len(store.read_for) == 1
+
+
+async def test_a_row_that_comes_while_it_is_looked_for_is_in_memory_too(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    screen = hub.screen()
+    store.reads.hold()
+    query = screen.client.watch("notes:get", noteId="n1")
+    screen.pump()
+    await store.reads.reached()
+
+    await until_head(hub, memory.outside(a_note("n1")))
+    store.reads.release()
+    await screen.until(lambda: screen.client.queries[query].has_result and screen.value(query) is not None)
+
+    assert len(store.read_for) == 1, "what was read, and what came since"
+
+
+async def test_all_reads_of_a_run_that_waited_are_at_its_own_moment_though_memory_went_on(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    """A note moves between two rooms while one is read and the other is in memory."""
+    memory.outside(a_note("n1", room="b"), a_note("n2", room="b"))
+    others, screen = hub.screen(), hub.screen()
+    await others.watch("notes:total", room="b")
+    seen: list[list[float]] = []
+    store.reads.hold()
+    query = screen.client.watch("notes:apart", room="a", other="b")
+    screen.on_transition = lambda screen: seen.append(screen.value(query))
+    screen.pump()
+    await store.reads.reached()
+
+    await until_head(hub, memory.outside(Delete("notes", "n1"), a_note("moved", room="a")))
+    store.reads.release()
+    await screen.until(lambda: [1.0, 1.0] in seen)
+
+    assert seen in ([[0.0, 2.0], [1.0, 1.0]], [[1.0, 1.0]])
+
+
+async def test_all_rows_that_a_run_reads_by_id_are_of_its_own_moment_though_memory_went_on(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    memory.outside(a_note("n1", owner="before"))
+    others, screen = hub.screen(), hub.screen()
+    await others.watch("notes:get", noteId="later")
+    seen: list[Any] = []
+    store.reads.hold()
+    query = screen.client.watch("notes:pair", first="n1", second="later")
+    screen.on_transition = lambda screen: seen.append(screen.value(query))
+    screen.pump()
+    await store.reads.reached()
+
+    await until_head(hub, memory.outside(Delete("notes", "n1"), a_note("later")))
+    store.reads.release()
+    await screen.until(lambda: [False, True] in seen)
+
+    assert seen in ([[True, False], [False, True]], [[False, True]])
+
+
+async def test_what_a_quick_query_showed_when_a_slow_one_was_read_is_kept_until_both_can_be_shown(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    screen = hub.screen()
+    quick = await screen.watch("notes:total", room="a")
+    seen: list[tuple[float, float]] = []
+    store.reads.hold()
+    slow = screen.client.watch("notes:total", room="b")
+    screen.on_transition = lambda screen: seen.append((screen.value(quick), screen.value(slow)))
+    screen.pump()
+    await store.reads.reached()
+
+    committed = memory.outside(a_note("n1", room="a"), a_note("n2", room="b"))
+    await screen.until(lambda: hub.engine.head >= committed and stale(hub) == 1)
+    store.reads.release()
+    await screen.until(lambda: (1.0, 1.0) in seen)
+
+    assert seen == [(0.0, 0.0), (1.0, 1.0)], "the slow one's first result is of the moment before the commit"
 
 
 async def test_a_range_that_became_doubtful_while_it_was_read_is_not_believed(
@@ -212,9 +310,7 @@ async def test_a_range_that_became_doubtful_while_it_was_read_is_not_believed(
     await store.reads.reached()
 
     committed = memory.outside(moved("elsewhere", "a", 4.0))  # nobody watches the table yet, so nobody asks what this row is now
-    async with asyncio.timeout(20):
-        while hub.engine.head < committed:  # noqa: ASYNC110  # the engine has no event for a test to wait on
-            await asyncio.sleep(0)
+    await until_head(hub, committed)
     store.reads.release()
 
     await screen.until(lambda: screen.client.queries[query].has_result and screen.value(query) == 7)
@@ -226,10 +322,13 @@ async def test_a_range_that_became_doubtful_while_it_was_read_is_not_believed(
         pytest.param(a_note("low", rank=-1.0), id="beyond the limit"),
         pytest.param(a_note("other", room="b"), id="in another room"),
         pytest.param(Delete("notes", "n0"), id="a row beyond the limit goes"),
+        pytest.param(moved("n0", "a", 1.5), id="a row beyond the limit changes its place"),
+        pytest.param(Update("notes", "n5", {"text": "new"}, (), {}), id="the row that is kept for the next deletion changes"),
+        pytest.param(Update("notes", "n0", {"name": "first"}, (), {}), id="an index that nobody reads"),
     ],
 )
 async def test_a_commit_that_changes_nothing_a_query_shows_wakes_nobody(
-    hub: LiveHub, memory: MemoryDatabase, unseen: Insert | Delete
+    hub: LiveHub, memory: MemoryDatabase, unseen: Insert | Delete | Update
 ) -> None:
     memory.outside(*(a_note(f"n{n}", rank=float(n)) for n in range(9)))
     screen = hub.screen()
@@ -283,14 +382,49 @@ async def test_a_long_round_gives_way_to_the_loop_and_what_is_received_waits_for
     screen.on_transition = lambda screen: shown.append(screen.client.ts)
     first = memory.outside(a_note("n1"))
 
-    async with asyncio.timeout(20):
-        while hub.engine.head < first:  # noqa: ASYNC110  # the engine has no event for a test to wait on
-            await asyncio.sleep(0)
+    await until_head(hub, first)
     assert stale(hub) > 0, "the round is under way"
     second = memory.outside(a_note("n2"))
     await rest(hub, screen)
 
     assert shown == [first, second], "all twenty ran at the first head before there was a second one"
+
+
+async def test_in_a_long_round_everybody_sees_what_is_ready(hub: LiveHub, memory: MemoryDatabase) -> None:
+    one, others = hub.screen(), hub.screen()
+    await one.watch("notes:slow", room="a", salt=0)
+    for salt in range(1, 20):
+        await others.watch("notes:slow", room="a", salt=salt)
+    still_stale: list[int] = []
+    one.on_transition = lambda screen: still_stale.append(stale(hub))
+
+    memory.outside(a_note("n1"))
+    await one.until(lambda: bool(still_stale))
+
+    assert still_stale[-1] > 0, "the round was not over"
+    await rest(hub, others)
+
+
+async def test_a_query_that_takes_long_leaves_the_round_and_holds_up_nobody_else(hub: LiveHub, memory: MemoryDatabase) -> None:
+    slow, quick = hub.screen(), hub.screen()
+    crawling = await slow.watch("notes:crawling", room="a")
+    total = await quick.watch("notes:total", room="a")
+    memory.outside(a_note("n0"))
+    await rest(hub, slow)
+    await rest(hub, quick)
+    order: list[str] = []
+    slow.on_transition = lambda screen: order.append("slow")
+    quick.on_transition = lambda screen: order.append("quick")
+
+    memory.outside(a_note("n1"))
+    async with asyncio.timeout(20):
+        while len(order) < 2:
+            slow.pump()
+            quick.pump()
+            await asyncio.sleep(0)
+
+    assert order == ["quick", "slow"]
+    assert (slow.value(crawling), quick.value(total)) == (2, 2)
 
 
 async def test_in_a_long_round_whoever_wrote_sees_it_first(hub: LiveHub) -> None:

@@ -78,7 +78,28 @@ async def slow(ctx: QueryContext, room: str, salt: int) -> int:
 
 
 @query
+async def crawling(ctx: QueryContext, room: str) -> int:
+    """Takes longer than a round should be held up."""
+    until = time.thread_time() + 0.03
+    while time.thread_time() < until:
+        pass
+    return len(await ctx.db.query(notes_by_room, room).collect())
+
+
+@query
+async def apart(ctx: QueryContext, room: str, other: str) -> list[float]:
+    """Two reads, one after the other."""
+    return [float(len(await ctx.db.query(notes_by_room, each).collect())) for each in (room, other)]
+
+
+@query
 async def owners(ctx: QueryContext, room: str) -> list[str]:
     """Reads by id what it found by index."""
     found = [await ctx.db.get(Note, note.id) for note in await ctx.db.query(notes_by_room, room).collect()]
     return [note.owner or "" for note in found if note is not None]
+
+
+@query
+async def pair(ctx: QueryContext, first: Id[Note], second: Id[Note]) -> list[bool]:
+    """Whether they are there, asked one after the other."""
+    return [await ctx.db.get(Note, each) is not None for each in (first, second)]
