@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     session_mutations_max: int = Field(1_000, ge=1, le=100_000, description="Mutations of one session that may wait.")
     frame_max_bytes: int = Field(17 * MIB, ge=KIB, le=256 * MIB, description="Largest frame of a client; beyond: close 1009.")
     outbox_max_bytes: int = Field(32 * MIB, ge=64 * KIB, le=1024 * MIB, description="Bytes that may wait for one client.")
+    resume_max_bytes: int = Field(
+        16 * MIB, ge=0, le=1024 * MIB, description="Bytes of values kept for clients that left and may come back for what changed."
+    )
     ping_interval_s: Seconds = Field(15.0, gt=0, le=25, description="Seconds of silence after which a Ping message is sent.")
     socket_ping_interval_s: Seconds = Field(20.0, gt=0, le=25, description="Seconds between the pings that find dead clients.")
     socket_ping_timeout_s: Seconds = Field(20.0, gt=0, le=600, description="Seconds in which such a ping must be answered.")

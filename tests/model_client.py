@@ -133,6 +133,19 @@ class ModelClient:
 
     # --- what the hub sends ------------------------------------------------------------------------------------
 
+    @property
+    def subprotocol(self) -> str | None:
+        """What it asks for; None for the stock protocol."""
+        return None
+
+    def packed(self, message: str) -> str | bytes:
+        """What it sends, as it goes over the socket."""
+        return message
+
+    def receive_frame(self, payload: str | bytes) -> None:
+        assert isinstance(payload, str)
+        self.receive(payload)
+
     def receive(self, text: str) -> None:
         message = json.loads(text)
         match message["type"]:

@@ -18,6 +18,7 @@ from hub.live.engine import Engine, body_hash
 from hub.live.moment import evaluation_at, newest_common_moment
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.query import LiveQuery, Subscription
+from hub.live.recents import found
 from hub.live.results import failure
 from hub.protocol.messages import (
     AddQuery,
@@ -31,6 +32,7 @@ from hub.protocol.messages import (
     QueryId,
     RequestId,
     Result,
+    Resumed,
     RunMutation,
     Send,
     Success,
@@ -114,7 +116,8 @@ class Connection:
         """The socket is closed: nothing is watched for it any more. Its queued mutations still run; it may ask again."""
         self._session.gone()
         self._engine.forget(self)
-        for subscription in self._subscriptions.values():
+        for query_id, subscription in self._subscriptions.items():
+            self._keep_for_return(query_id, subscription)
             self._engine.live.unwatch(subscription)
         self._subscriptions.clear()
         for timer in self._timers.values():
@@ -234,7 +237,8 @@ class Connection:
         ts = newest_common_moment(head, [subscription.evaluations for subscription in self._subscriptions.values()])
         if ts is None or ts < least:
             return  # a query is being evaluated; when it is done, this is called again
-        transition = self._session.advance(ts, {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted})
+        results = {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted}
+        transition = self._session.advance(ts, results, self._recall)
         if transition is not None:
             self._engine.metrics.transitions.inc()
             self._put(Send(transition))
@@ -243,6 +247,22 @@ class Connection:
         evaluation = evaluation_at(self._subscriptions[query_id].evaluations, ts)
         assert evaluation is not None, "the moment is common to all"
         return evaluation.result
+
+    # --- coming back -------------------------------------------------------------------------------------------
+
+    def _keep_for_return(self, query_id: QueryId, subscription: Subscription) -> None:
+        held, live = self._session.held(query_id), subscription.live
+        if held is not None and live is not None and self.outbox.wire_format.resumes:
+            self._engine.recents.keep(live.key, [*live.replaced, held])
+
+    def _recall(self, query: AddQuery, result: Success) -> Resumed | None:
+        """Only what this query showed under this identity: nobody learns what another one saw."""
+        live = self._subscriptions[query.query_id].live
+        if live is None or result.content is None or not self.outbox.wire_format.resumes:
+            return None
+        return found(query.held, result.content, [*live.replaced, *self._engine.recents.of(live.key)])
+
+    # --- waiting -----------------------------------------------------------------------------------------------
 
     async def _catch_up(self, ts: Timestamp) -> None:
         """The session itself waits for the timestamp; this ends it if the hub does not get there."""

@@ -30,6 +30,7 @@ from hub.live.mutations import Answer, MutationRequest
 from hub.live.position import FeedPosition
 from hub.live.query import Subscriber
 from hub.live.reading import Reading
+from hub.live.recents import Recents
 from hub.live.results import encode_run, failure
 from hub.live.rounds import Rounds
 from hub.live.runner import Runner
@@ -114,6 +115,7 @@ class Engine:
             max_waiting_commits=settings.feed_backlog_max_commits,
         )
         self.live = LiveQueries(registry, evaluations.evaluate, evaluations.forget, max_live_queries=settings.live_queries_max)
+        self.recents = Recents(max_bytes=settings.resume_max_bytes)
         self._waiting_for_head: dict[Subscriber, None] = {}
         self._rounds.connect(self.live, self._sequencer.committed, self._refresh_waiting, self._sequencer.lost_history)
         self._was_ready = False

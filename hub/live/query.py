@@ -6,6 +6,7 @@ of time and do not overlap; only the last one may be open (`until is None`), and
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -14,7 +15,8 @@ from hub.core.invalidation import ReaderId
 from hub.functions.identity import Caller
 from hub.live.moment import Evaluation
 from hub.live.results import same_result
-from hub.protocol.messages import Result
+from hub.protocol.content import Content
+from hub.protocol.messages import Result, Success
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -75,6 +77,8 @@ class LiveQuery:
     journal: str | None
     subscriptions: set[Subscription] = field(default_factory=set)
     evaluations: list[Evaluation] = field(default_factory=list)
+    replaced: deque[Content] = field(default_factory=lambda: deque(maxlen=3))
+    """Values that it showed before; a client whose socket broke may not have got the newest."""
     failed_runs: int = 0
     took_s: float = 0.0
     """Its last run."""
@@ -92,6 +96,8 @@ class LiveQuery:
         """Add an evaluation; an equal result is kept as the same object. Returns whether the result is another one."""
         previous = self.evaluations[-1] if self.evaluations else None
         is_new = previous is None or not same_result(previous.result, result)
+        if is_new and previous is not None and isinstance(previous.result, Success) and previous.result.content is not None:
+            self.replaced.append(previous.result.content)
         self.evaluations.append(Evaluation(result if is_new or previous is None else previous.result, since, until))
         return is_new
 

@@ -8,6 +8,7 @@ import re
 from hub.errors import ApplicationError, FunctionError, HubError
 from hub.functions.execution import Run
 from hub.protocol import json_values
+from hub.protocol.content import Content
 from hub.protocol.messages import Failure, Result, Success
 
 _REFERENCE = re.compile(r"\[Request ID: [0-9a-f]+\]")
@@ -18,9 +19,10 @@ def encode_run(run: Run) -> Result:
     if run.error is not None:
         return failure(run.error, run.log_lines, run.journal)
     try:
-        return Success(json_values.encode(run.value), run.log_lines, run.journal)
+        text = json_values.encode(run.value)
     except HubError as error:
         return failure(error, run.log_lines, run.journal)
+    return Success(text, run.log_lines, run.journal, Content(run.value, len(text)))
 
 
 def failure(error: HubError, log_lines: tuple[str, ...] = (), journal: str | None = None) -> Failure:

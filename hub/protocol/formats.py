@@ -13,6 +13,8 @@ from hub.errors import BadRequest
 from hub.protocol.codec import read_message, write_message
 from hub.protocol.frames import Frame
 from hub.protocol.messages import ClientMessage, ServerMessage
+from hub.protocol.native import NativeFormat
+from hub.protocol.notations import JsonNotation, MsgpackNotation
 
 
 class WireFormat(Protocol):
@@ -20,6 +22,11 @@ class WireFormat(Protocol):
 
     @property
     def subprotocol(self) -> str | None: ...
+
+    @property
+    def resumes(self) -> bool:
+        """Whether its clients keep values over a reconnect and offer them."""
+        ...
 
     def read(self, payload: str | bytes) -> ClientMessage:
         """The message in a client's text or binary frame. Raises BadRequest with a plain reason."""
@@ -32,6 +39,7 @@ class StockFormat:
     """Text frames of JSON: what the published clients speak."""
 
     subprotocol: str | None = None
+    resumes = False
 
     def read(self, payload: str | bytes) -> ClientMessage:
         if isinstance(payload, bytes):
@@ -43,7 +51,9 @@ class StockFormat:
 
 
 STOCK = StockFormat()
-FORMATS: Sequence[WireFormat] = (STOCK,)
+MSGPACK = NativeFormat("hub.v1.msgpack", MsgpackNotation())
+JSON = NativeFormat("hub.v1.json", JsonNotation())
+FORMATS: Sequence[WireFormat] = (STOCK, MSGPACK, JSON)
 """All that this hub speaks."""
 
 

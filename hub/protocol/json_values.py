@@ -58,6 +58,12 @@ def canonical(args: Mapping[str, Value]) -> str:
         raise problem.error(str(problem)) from None
 
 
+def quoted(text: str) -> str:
+    """A message for people may hold anything, also half a character, which the Rust client would not read."""
+    whole = text if text.isascii() else text.encode(errors="replace").decode()
+    return json.dumps(whole, ensure_ascii=False)
+
+
 def utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 

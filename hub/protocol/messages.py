@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
+from hub.protocol.content import Content
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Value
 
@@ -35,7 +36,8 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class AddQuery:
-    """`path` is canonical (`module:function`), `args` decoded wire values, `args_key` their canonical text.
+    """`path` is canonical (`module:function`), `args` decoded wire values, `args_key` their canonical text. `held`: digests of
+    values of it that the client holds from before, the best first.
 
     `problem` says what the value encoding of the arguments forbids; then there are none, and the session itself answers.
     """
@@ -47,6 +49,7 @@ class AddQuery:
     journal: str | None = None
     component: str | None = None
     problem: str | None = None
+    held: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,13 @@ Encoded: TypeAlias = dict[Hashable, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A function's value, already encoded (JSON text of the value encoding), shared by everybody who gets it."""
+    """A function's value, already encoded (JSON text of the value encoding), shared by everybody who gets it. `content`: the
+    same as a tree; None where only the text is kept."""
 
     value: str
     log_lines: tuple[str, ...] = ()
     journal: str | None = None
+    content: Content | None = field(default=None, compare=False, repr=False)
     encoded: Encoded = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
@@ -131,12 +136,23 @@ Result: TypeAlias = Success | Failure
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The value that the client holds from before this socket: `index` is its place among the digests that it offered."""
+
+    index: int
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
 class QueryChanged:
-    """`base` is the last value that was sent to this session for the query, also if an error came after it."""
+    """`base` is the last value that was sent to this session for the query, also if an error came after it; `tells_journal`:
+    the journal is another than it was told last. `resumed` only in the first result on this socket."""
 
     query_id: QueryId
     result: Result
     base: Success | None = None
+    tells_journal: bool = False
+    resumed: Resumed | None = None
 
 
 @dataclass(frozen=True, slots=True)

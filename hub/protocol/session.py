@@ -10,11 +10,12 @@ first reflects it; nothing comes after a Close.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from hub.errors import BadRequest
+from hub.protocol.content import Content
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -37,6 +38,7 @@ from hub.protocol.messages import (
     RemoveQuery,
     RequestId,
     Result,
+    Resumed,
     RunMutation,
     Send,
     Success,
@@ -48,6 +50,7 @@ from hub.protocol.messages import (
 )
 from hub.timestamps import ZERO, Timestamp
 
+Recall: TypeAlias = Callable[[AddQuery, Success], Resumed | None]
 _REASON_BYTES = 123
 
 
@@ -100,6 +103,12 @@ class Session:
     def wanted(self) -> Mapping[QueryId, AddQuery]:
         """The queries that `advance` needs a result for."""
         return self._queries
+
+    def held(self, query_id: QueryId) -> Content | None:
+        """The value that the client was sent last."""
+        shown = self._shown.get(query_id)
+        base = shown if isinstance(shown, Success) else self._values_before_failure.get(query_id)
+        return None if base is None else base.content
 
     @property
     def owes_transition(self) -> bool:
@@ -256,8 +265,9 @@ class Session:
         self._owes_answered = True
         return [Send(response)]
 
-    def advance(self, ts: Timestamp, results: Mapping[QueryId, Result]) -> Transition | None:
-        """The transition to `ts`, or None if nobody needs one. `results` holds what is true at `ts` for every wanted query.
+    def advance(self, ts: Timestamp, results: Mapping[QueryId, Result], recall: Recall | None = None) -> Transition | None:
+        """The transition to `ts`, or None if nobody needs one. `results` holds what is true at `ts` for every wanted query;
+        `recall` finds a value that the client says it still holds, for the first result of a query on this socket.
 
         A result is sent if it is the query's first on this socket, or differs from the last one in value, error or log
         lines. A journal that alone changed is not sent: it describes the value that the client already has.
@@ -269,7 +279,9 @@ class Session:
         for query_id, result in self._results_for_all(results):
             shown = self._shown.get(query_id)
             if not _is_same(shown, result):
-                changes.append(QueryChanged(query_id, result, self._base(query_id, shown, result)))
+                changes.append(self._change(query_id, shown, result, recall))
+            elif shown is not None and shown.journal != result.journal:
+                continue  # what is shown is what the client was told, its journal too
             self._shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
         if not changes and not self.owes_transition:
             return None
@@ -279,7 +291,16 @@ class Session:
         self._removed.clear()
         return transition
 
-    def _base(self, query_id: QueryId, shown: Result | None, result: Result) -> Success | None:
+    def _change(self, query_id: QueryId, shown: Result | None, result: Result, recall: Recall | None) -> QueryChanged:
+        if shown is None:
+            query = self._queries.get(query_id)
+            if query is None or not query.held or recall is None or isinstance(result, Failure):
+                return QueryChanged(query_id, result)
+            return QueryChanged(query_id, result, resumed=recall(query, result))
+        base = self._base(query_id, shown, result)
+        return QueryChanged(query_id, result, base, tells_journal=shown.journal != result.journal)
+
+    def _base(self, query_id: QueryId, shown: Result, result: Result) -> Success | None:
         """The value that the client holds; kept while errors are shown in its place."""
         base = shown if isinstance(shown, Success) else self._values_before_failure.pop(query_id, None)
         if base is not None and isinstance(result, Failure):

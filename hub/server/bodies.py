@@ -18,7 +18,7 @@ from hub import timestamps
 from hub.config import Settings
 from hub.errors import BadRequest, FunctionNotFound
 from hub.protocol import json_values
-from hub.protocol.codec import canonical_path
+from hub.protocol.requests import canonical_path
 from hub.server.answers import Format, Refusal
 from hub.timestamps import Timestamp
 from hub.values import Value

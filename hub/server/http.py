@@ -21,8 +21,8 @@ from hub.config import Settings
 from hub.errors import FunctionNotFound, HubError, TooManyConcurrentRequests, Unauthorized
 from hub.functions.identity import Caller
 from hub.metrics import Metrics
-from hub.protocol.codec import body_key, canonical_path
 from hub.protocol.messages import Failure, Result
+from hub.protocol.requests import body_key, canonical_path
 from hub.server.answers import CALL_ERRORS, Format, Refusal, answered, internal_error, refusal, refused, write_batch, write_result
 from hub.server.bodies import (
     Asked,

@@ -21,8 +21,7 @@ from hub.functions.registry import Registry
 from hub.live.connection import Connection
 from hub.live.engine import Engine
 from hub.metrics import Metrics
-from hub.protocol.codec import read_message
-from hub.protocol.formats import STOCK
+from hub.protocol.formats import chosen
 from hub.protocol.messages import Close
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
@@ -59,7 +58,7 @@ class Screen:
     def connect(self) -> None:
         settings = self.hub.engine.settings
         outbox = Outbox(
-            STOCK,
+            chosen([self.client.subprotocol or ""]),
             budget_bytes=settings.outbox_max_bytes,
             patience_s=60.0,
             ping_after_s=60.0,
@@ -88,7 +87,7 @@ class Screen:
             self._deliver(self._in_socket.pop(0))
         while self.reads and (frame_out := self.connection.outbox.next()) is not None:
             so_far = len(self.client.transitions)
-            self.client.receive(frame_out.payload.decode())
+            self.client.receive_frame(frame_out.payload.decode() if frame_out.is_text else frame_out.payload)
             if len(self.client.transitions) > so_far:
                 self.on_transition(self)
             self.connection.written()
@@ -99,7 +98,7 @@ class Screen:
     def _deliver(self, frame: str) -> None:
         assert self.connection is not None
         try:
-            verify = self.connection.receive(read_message(frame))
+            verify = self.connection.receive(self.connection.outbox.wire_format.read(self.client.packed(frame)))
         except BadRequest as error:
             self.connection.malformed(error)
             return

@@ -1,7 +1,8 @@
 """The oracle: whatever happens, every screen shows what its queries would return, and showed it at every moment.
 
 Random writes, through hubs and behind their backs, against random queries of several clients on two hubs, with sockets that
-break, feeds that lag or lose their history, clients that stop reading and users who change. Whenever things have settled, each
+break, feeds that lag or lose their history, clients that stop reading and users who change. One client speaks the stock format, the
+others the hub's own: what they show is what the edits gave that they were sent. Whenever things have settled, each
 client's values equal a fresh run; each transition that any client ever got was true at its timestamp; each mutation happened once.
 """
 
@@ -30,7 +31,8 @@ from hub.timestamps import Timestamp
 from tests.contract.databases import Database, InMemory
 from tests.contract.on_mongo import OnMongo
 from tests.live.harness import LiveHub, Screen, application, live_hub
-from tests.model_client import Call, to_ts
+from tests.model_client import Call, ModelClient, to_ts
+from tests.native_client import JSON, NativeClient
 
 ROOMS = ("a", "b")
 rooms = st.sampled_from(ROOMS)
@@ -83,7 +85,11 @@ class World:
     def __init__(self, database: Database, hubs: list[LiveHub]) -> None:
         self.database = database
         self.hubs = hubs
-        self.screens = [hubs[i % len(hubs)].screen(SERVICE) for i in range(3)]
+        clients = [ModelClient(), NativeClient(), NativeClient(form=JSON)]
+        self.screens = [hubs[i % len(hubs)].screen(SERVICE, client=client) for i, client in enumerate(clients)]
+        for screen in self.screens[1:]:  # from the start, so that there is much to lead on from
+            screen.client.watch("notes:newest", room="a", limit=3)
+            screen.client.watch("notes:strict", room="b")
         self.shown: dict[Screen, list[Shown]] = {screen: [] for screen in self.screens}
         self.calls: list[Call] = []
         self.names = (f"text {n}" for n in itertools.count())

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hub.errors import BadRequest
-from hub.protocol.codec import body_key, canonical_path, read_message, result_fragment, write_message
+from hub.protocol.codec import read_message, result_fragment, write_message
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -33,6 +33,7 @@ from hub.protocol.messages import (
     Transition,
     Version,
 )
+from hub.protocol.requests import body_key, canonical_path
 from hub.timestamps import Timestamp, decode
 from tests.protocol.test_json_values import any_text, json_trees
 
@@ -201,7 +202,7 @@ def test_unknown_fields_and_an_empty_component_are_nothing() -> None:
     [
         pytest.param("", "not JSON", id="nothing"),
         pytest.param("hello", "not JSON", id="not JSON"),
-        pytest.param("[1]", "must be a JSON object", id="a list"),
+        pytest.param("[1]", "must be an object", id="a list"),
         pytest.param("{}", "`type` must be a string", id="no type"),
         pytest.param('{"type":["Connect"]}', "`type` must be a string", id="a type that is no string"),
         pytest.param(CONNECT.replace('"connectionCount":0', '"connectionCount":-1'), "connectionCount", id="below zero"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hub.errors import BadRequest
+from hub.protocol.content import Content
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -28,6 +29,7 @@ from hub.protocol.messages import (
     RemoveQuery,
     RequestId,
     Result,
+    Resumed,
     RunMutation,
     Send,
     Success,
@@ -122,9 +124,38 @@ def test_only_changed_results_are_sent_and_without_a_change_nothing_is() -> None
     assert session.advance(at(2), {Q0: replace(ONE), Q1: replace(ONE, journal="end")}) is None
     transition = session.advance(at(3), {Q0: ONE, Q1: TWO})
 
-    assert transition == Transition(
-        Version(1, 0, at(1)), Version(1, 0, at(3)), (QueryChanged(Q1, TWO, base=replace(ONE, journal="end")),)
-    )
+    assert transition == Transition(Version(1, 0, at(1)), Version(1, 0, at(3)), (QueryChanged(Q1, TWO, base=ONE),))
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_change_says_whether_the_journal_is_another_than_the_one_that_was_told(is_new: bool) -> None:
+    session = watching(Q0)
+    session.advance(at(2), {Q0: replace(ONE, journal="not told")})
+
+    transition = session.advance(at(3), {Q0: replace(TWO, journal="not told" if is_new else None)})
+
+    assert transition is not None
+    assert transition.modifications == (QueryChanged(Q0, transition.modifications[0].result, ONE, tells_journal=is_new),)  # type: ignore[union-attr]
+
+
+def test_only_the_first_result_on_a_socket_is_looked_for_among_what_the_client_holds() -> None:
+    session, content = a_session(), Content(1.0, 3)
+    held = replace(an_add(Q0), held=(content.digest,))
+    session.receive(adding(held, an_add(Q1)))
+    asked: list[tuple[AddQuery, Success]] = []
+
+    def recall(query: AddQuery, result: Success) -> Resumed | None:
+        asked.append((query, result))
+        return Resumed(0, content)
+
+    first = session.advance(at(1), {Q0: ONE, Q1: ONE}, recall)
+    second = session.advance(at(2), {Q0: TWO, Q1: TWO}, recall)
+
+    assert first is not None
+    assert second is not None
+    assert first.modifications == (QueryChanged(Q0, ONE, resumed=Resumed(0, content)), QueryChanged(Q1, ONE))
+    assert second.modifications == (QueryChanged(Q0, TWO, ONE), QueryChanged(Q1, TWO, ONE))
+    assert asked == [(held, ONE)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Recents: values that clients which left may still hold, so that one who comes back gets an edit and not the whole.
+
+Connections put in what their client was shown when its socket ended, and what it was shown shortly before, in case the last of it
+did not arrive. Kept by query key, so nobody finds what another identity was shown; forgotten in the order in which they were left.
+A client proves by a digest what it holds: nothing here is needed for a right answer, only for a short one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from hub.live.query import QueryKey
+from hub.protocol.content import Content
+from hub.protocol.messages import Resumed
+
+MAX_FOR_ONE_QUERY = 8
+MAX_DIGESTED_BYTES = 512 * 1024
+"""Of a value; making the digest of a larger one would stop the loop for too long (measured: 40 ms for this much)."""
+
+
+class Recents:
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._by_key: OrderedDict[QueryKey, dict[Content, None]] = OrderedDict()
+        self.size_bytes = 0
+
+    def keep(self, key: QueryKey, contents: Iterable[Content]) -> None:
+        """The latest last."""
+        kept = self._by_key.setdefault(key, {})
+        self._by_key.move_to_end(key)
+        for content in contents:
+            if content not in kept:
+                self.size_bytes += content.size_bytes
+            kept.pop(content, None)
+            kept[content] = None
+        while len(kept) > MAX_FOR_ONE_QUERY:
+            self._forget(kept, next(iter(kept)))
+        while self.size_bytes > self._max_bytes:
+            _, oldest = self._by_key.popitem(last=False)
+            for content in list(oldest):
+                self._forget(oldest, content)
+
+    def of(self, key: QueryKey) -> Iterable[Content]:
+        return self._by_key.get(key, ())
+
+    def _forget(self, kept: dict[Content, None], content: Content) -> None:
+        del kept[content]
+        self.size_bytes -= content.size_bytes
+
+
+def found(digests: Sequence[bytes], current: Content, others: Iterable[Content]) -> Resumed | None:
+    """What the client holds of these: best what is shown now, else what it named first."""
+    places = {digest: index for index, digest in reversed(list(enumerate(digests)))}
+    if _is_held(current, places):
+        return Resumed(places[current.digest], current)
+    known = {places[content.digest]: content for content in others if _is_held(content, places)}
+    return Resumed(min(known), known[min(known)]) if known else None
+
+
+def _is_held(content: Content, places: dict[bytes, int]) -> bool:
+    return content.size_bytes <= MAX_DIGESTED_BYTES and content.digest in places
