@@ -6,9 +6,9 @@ Implemented by `hub.mongo.store.MongoStore` and, for tests, `hub.testing.memory.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from hub.core.commits import BatchId, Commit
 from hub.core.ranges import IndexKey, IndexRange
@@ -20,6 +20,9 @@ RESERVED_PREFIXES = ("hub_", "system.")
 
 CLOCK = "serializable"
 """Id of the clock row that every serializable commit moves; other clock rows are named after the hub that owns them."""
+
+
+Check: TypeAlias = Callable[[Timestamp], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,11 @@ class Store(Protocol):
         """Records by key as they were at `at`; missing ones are left out."""
         ...
 
-    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
+    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None = None) -> Timestamp:
         """Commit the batch as one transaction opened at `at`; its first write moves the clock row.
+
+        `check` is awaited before the commit, with the database's time when the transaction began: not before anything that was
+        acknowledged to anybody before this call. What it raises ends the transaction, and nothing is written.
 
         `deadline` is `Clock.monotonic` seconds. Returns an upper bound of the commit's timestamp (the feed tells the
         timestamp itself, as the `Commit` with this batch's id). One call at a time.

@@ -235,6 +235,11 @@ class RangeCache:
     def release(self, holder: Hashable, now: float) -> None:
         self._retention.release(holder, now)
 
+    def touch(self, pieces: Iterable[Piece], now: float) -> None:
+        """Somebody who shows nothing read these: what nobody shows is kept for the grace period from now."""
+        self._now = now
+        self._retention.touch(pieces, now)
+
     def sweep(self, now: float) -> None:
         """Evict what nobody shows and nobody used for the grace period, and what is too much."""
         self._now = now

@@ -7,7 +7,7 @@ from when it is added until it is removed: `shown` if somebody holds it, else `i
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable
 
 from hub.core.rangemap import Piece
 
@@ -46,6 +46,13 @@ class Retention:
             if piece not in pieces:
                 self._let_go(piece, now)
         self._pieces_of[holder] = pieces
+
+    def touch(self, pieces: Iterable[Piece], now: float) -> None:
+        """They were used, and nobody holds them for that."""
+        for piece in pieces:
+            if piece in self._idle:
+                piece.used_at = now
+                self._idle.move_to_end(piece)
 
     def release(self, holder: Hashable, now: float) -> None:
         for piece in self._pieces_of.pop(holder, ()):

@@ -42,6 +42,10 @@ class Overlay:
     def __contains__(self, place: Place) -> bool:
         return place in self._written
 
+    def touches(self, table: str) -> bool:
+        """Whether a row of the table was written."""
+        return table in self._ids_by_table
+
     def row(self, place: Place) -> Row | None:
         """The row as it is now. The place must have been written."""
         return self._written[place].after

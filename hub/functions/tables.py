@@ -6,9 +6,11 @@ How a row looks in the database is `hub.functions.rows`'.
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import types
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
@@ -42,13 +44,15 @@ from hub.functions.names import to_camel
 from hub.functions.objects import STRICT, accept_wire_forms
 from hub.functions.places import calling_line
 from hub.store import DeclaredTable
-from hub.values import RowId
+from hub.values import ObjectId, RowId
 
 if TYPE_CHECKING:
     from hub.core.ranges import IndexKey
 
 Keys = TypeVarTuple("Keys")
 
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, Id, ObjectId, dt.datetime})
+"""Types of values that need no copy."""
 STORED_FORM = "stored"
 """Serialization context: names and types of the database, not of the wire."""
 WIRE_FORM = "wire"
@@ -214,8 +218,13 @@ class Table(BaseModel):
     def draft(self) -> Self:
         """A copy that may be changed; `ctx.db.patch(draft)` writes the fields that then differ."""
         state = self._row_state()
-        copy = self.model_copy(deep=True)
-        copy._state = RowState(state.id, state.raw_id, state.creation_time, original=self)
+        copy = self.__copy__()
+        private = copy.__pydantic_private__
+        assert private is not None
+        # Set like this, the state is not copied with the values: of a row in memory it knows the whole table.
+        private["_state"] = RowState(state.id, state.raw_id, state.creation_time, original=self)
+        values = copy.__dict__
+        values.update((name, deepcopy(value)) for name, value in values.items() if type(value) not in _PLAIN)
         return copy
 
     if not TYPE_CHECKING:  # the checker would take it to mean that any name may be set

@@ -6,6 +6,7 @@ and what each mutation is answered once that is committed; it runs nothing and s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -38,11 +39,16 @@ class BatchLimits:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A request while it is worked on. `may_be_recorded`: it can have been committed already, so its record is looked up."""
+    """A request while it is worked on. `may_be_recorded`: it can have been committed already, so its record is looked up.
+
+    `fetch` brings what it missed into memory, `fetches` counts them.
+    """
 
     request: MutationRequest
     may_be_recorded: bool
     is_answered: bool = False
+    fetch: asyncio.Task[bool] | None = None
+    fetches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,16 @@ class Done:
 @dataclass(slots=True)
 class Batch:
     """Members in the order in which they ran, all of one isolation. `rows` has their writes, `clocks` the clock rows' numbers at
-    the position."""
+    the position. `follows` is the batch on whose writes it ran, while that one was committing.
+
+    `held_up` are sessions of which nothing more can run in it, for something of theirs is left out.
+    """
 
     rows: BatchRows
-    isolation: Isolation
     clocks: Mapping[str, int]
+    follows: BatchId | None = None
+    isolation: Isolation | None = None
+    held_up: set[str] = field(default_factory=set)
     done: list[Done] = field(default_factory=list)
     wrong: set[IndexRange] = field(default_factory=set)
     """Unique keys that were guessed free and are taken."""
@@ -116,7 +127,17 @@ class Batch:
         return ((done.member.request.path, key.index) for done in self.done for key in done.guesses if key in keys)
 
     def to_write(self, name: BatchId) -> WriteBatch:
-        return WriteBatch(name, self.rows.writes(), tuple(self._records.values()), self.isolation)
+        return WriteBatch(name, self.rows.writes(), tuple(self._records.values()), self.isolation or "serializable")
+
+    def is_overtaken_by(self, commits: Sequence[Commit]) -> bool:
+        """Whether one of them concerns what a member read."""
+        if not commits:
+            return False
+        readers: InvalidationIndex[Member] = InvalidationIndex()
+        for done in self.done:
+            if done.reads is not None:
+                readers.watch(done.member, done.reads)
+        return any(readers.invalidate(change) for commit in commits for change in commit.changes)
 
 
 def finish(member: Member, run: Run, guesses: Iterable[IndexRange] = ()) -> Done:
@@ -137,18 +158,16 @@ class Overtaken:
     def __init__(self, earlier: Batch | None, members: Sequence[Member], commits: Sequence[Commit]) -> None:
         self._earlier = {done.member: done for done in earlier.done} if earlier is not None else {}
         self._wrong = earlier.wrong if earlier is not None else set()
-        self._readers: InvalidationIndex[Member] = InvalidationIndex()
+        self._readers: InvalidationIndex[Member] | None = None  # made when something has changed: mostly nothing has
+        self._changes: list[RowChange | TableReset] = []
         self._touched: set[Member] = set()
-        for member, done in self._earlier.items():
-            if done.reads is not None:
-                self._readers.watch(member, done.reads)
         self._changed(change for commit in commits for change in commit.changes)
         for gone in self._earlier.keys() - set(members):
             self._changed(map(_change, self._earlier[gone].writes))
 
     def still_holds(self, member: Member) -> Done | None:
         done = self._earlier.get(member)
-        if done is None or done.reads is None or member in self._touched:
+        if done is None or done.reads is None or member in self._concerned():
             return None
         return done if self._wrong.isdisjoint(done.guesses) else None
 
@@ -160,8 +179,19 @@ class Overtaken:
 
     def _changed(self, changes: Iterable[RowChange | TableReset]) -> None:
         if self._earlier:
-            for change in changes:
-                self._touched |= self._readers.invalidate(change)
+            self._changes.extend(changes)
+
+    def _concerned(self) -> set[Member]:
+        if self._changes and self._readers is None:
+            self._readers = InvalidationIndex()
+            for member, done in self._earlier.items():
+                if done.reads is not None:
+                    self._readers.watch(member, done.reads)
+        for change in self._changes:
+            assert self._readers is not None
+            self._touched |= self._readers.invalidate(change)
+        self._changes.clear()
+        return self._touched
 
 
 def _change(write: Write) -> RowChange:

@@ -1,8 +1,9 @@
 """BatchRows: what the mutations of one batch read: the rows of one position, and over them what those before wrote.
 
-Used by `hub.live.batch`. A row or range that one mutation read is not asked for again by the next, for all of them run at the same
-position; how much that may be is bounded by what a batch may read. Invariant: a read gives what the database would answer had the
-writes applied so far been committed at the position.
+Used by `hub.live.batch`. The rows of the position come from memory (`hub.live.ahead`) while the feed stands there; what memory does
+not know, or knows no longer because the feed has moved on, is read in the database at the position, once for the whole batch. A
+batch that runs while the one before it commits lies over that one's writes. Invariant: a read gives what the database would answer
+had the writes applied so far been committed at the position.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from hub.core.invalidation import InvalidationIndex
 from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.functions.overlay import Overlay
+from hub.functions.requests import Part, ReadRange, ReadRows
+from hub.live.ahead import Ahead
 from hub.live.guesses import is_guessable
 from hub.live.runner import Source
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId
+
+Place = tuple[str, RowId]
 
 _AT_ONCE = 32
 """Look-ups that the database answers at the same time."""
@@ -38,75 +43,122 @@ class _Known:
 
 
 class BatchRows:
-    def __init__(self, source: Source, at: Timestamp) -> None:
+    """`under`: the rows of the batch that is committing, at the same position."""
+
+    def __init__(self, memory: Ahead, source: Source, at: Timestamp, under: BatchRows | None = None) -> None:
         self.at = at
+        self._memory = memory
         self._source = source
+        self._under = under
         self._overlay = Overlay()
-        self._rows: dict[tuple[str, RowId], Row | None] = {}
+        self._rows: dict[Place, Row | None] = {}
+        """Rows at the position that were read in the database, or written: how they were before."""
         self._ranges: dict[IndexRange, _Known] = {}
 
+    def on_top(self) -> BatchRows:
+        """For the batch that runs while this one commits."""
+        return BatchRows(self._memory, self._source, self.at, under=self)
+
     def moved(self, at: Timestamp, commits: Sequence[Commit]) -> BatchRows:
-        """Without writes, at a later position: what was read counts there too, unless one of the commits in between changed it."""
-        moved = BatchRows(self._source, at)
-        changes = [change for commit in commits for change in commit.changes]
-        tables = {change.table for change in changes if isinstance(change, TableReset)}
-        changed = {(change.table, change.id) for change in changes if isinstance(change, RowChange)}
-        moved._rows = {place: row for place, row in self._rows.items() if place not in changed and place[0] not in tables}
+        """Without writes, at a later position: what was read counts there too, as far as it is known what the commits in between
+        made of it."""
+        moved = BatchRows(self._memory, self._source, at)
+        moved._rows = dict(self._rows)
+        for change in (change for commit in commits for change in commit.changes):
+            moved._change(change)
+        moved._ranges = self._untouched_ranges(commits) if self._ranges else {}
+        return moved
+
+    def _change(self, change: RowChange | TableReset) -> None:
+        if isinstance(change, TableReset):
+            self._rows = {place: row for place, row in self._rows.items() if place[0] != change.table}
+        elif (place := (change.table, change.id)) in self._rows:
+            if change.is_unresolved:
+                del self._rows[place]
+            else:
+                self._rows[place] = change.after
+
+    def _untouched_ranges(self, commits: Sequence[Commit]) -> dict[IndexRange, _Known]:
         readers: InvalidationIndex[IndexRange] = InvalidationIndex()
         for wanted, known in self._ranges.items():
             readers.watch(wanted, ReadSet([wanted], {(wanted.table, _id(row)) for row in known.rows}))
-        touched = {wanted for change in changes for wanted in readers.invalidate(change)}
-        moved._ranges = {wanted: known for wanted, known in self._ranges.items() if wanted not in touched}
-        return moved
+        touched = {wanted for commit in commits for change in commit.changes for wanted in readers.invalidate(change)}
+        return {wanted: known for wanted, known in self._ranges.items() if wanted not in touched}
 
-    async def read(self, wanted: IndexRange) -> list[Row]:
-        return self._overlay.merged(wanted, await self._stored(self._overlay.widened(wanted)))
+    @property
+    def is_current(self) -> bool:
+        """Whether the feed still stands at the position, so that memory answers."""
+        return self._memory.position == self.at
+
+    # --- without waiting -----------------------------------------------------------------------------------------------
+
+    def read_now(self, wanted: IndexRange) -> list[Row] | None:
+        """None if it has to be read in the database."""
+        widened = self._overlay.widened(wanted)
+        base = self._under.read_now(widened) if self._under is not None else self._at_hand(widened)
+        return None if base is None else self._overlay.merged(wanted, base)
+
+    def get_now(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row | None] | None:
+        """None if one of them has to be read in the database; a row that is not there is None."""
+        found: dict[RowId, Row | None] = {}
+        for row_id in ids:
+            place = (table, row_id)
+            if place in self._overlay:
+                found[row_id] = self._overlay.row(place)
+            elif place in self._rows:
+                found[row_id] = self._rows[place]
+            else:
+                known = self._beneath(table, row_id)
+                if known is None:
+                    return None
+                found |= known
+        return found
+
+    def _beneath(self, table: str, row_id: RowId) -> dict[RowId, Row | None] | None:
+        if self._under is not None:
+            return self._under.get_now(table, (row_id,))
+        known = self._memory.get(table, (row_id,)) if self.is_current else {}
+        return known or None
+
+    def _at_hand(self, wanted: IndexRange) -> list[Row] | None:
+        known = self._ranges.get(wanted.unlimited()) if self._ranges else None
+        if known is not None and known.answers(wanted.limit):
+            return known.rows[: wanted.limit]
+        return self._memory.read(wanted) if self.is_current else None
 
     def guess(self, wanted: IndexRange) -> list[Row] | None:
         """Without asking the database: what the batch wrote. None where that, or something that was read, says more."""
-        if not is_guessable(wanted) or wanted.unlimited() in self._ranges or self._overlay.moved_out(wanted):
+        if wanted.unlimited() in self._ranges or self._overlay.moved_out(wanted):
             return None
-        return self._overlay.merged(wanted, [])
+        under = [] if self._under is None else self._under.guess(wanted)
+        return None if under is None else self._overlay.merged(wanted, under)
 
-    def proves(self, key: IndexRange) -> bool:
-        """Whether a row that is written has this unique key, and none that had it is written: then the database refuses all of it
-        if the key is taken."""
-        return bool(self._overlay.merged(key, [])) and not self._overlay.moved_out(key)
+    # --- in the database -----------------------------------------------------------------------------------------------
+
+    async def read(self, wanted: IndexRange) -> list[Row]:
+        assert self._under is None, "a batch that runs while another commits does not wait"
+        widened = self._overlay.widened(wanted)
+        rows = self._at_hand(widened)
+        return self._overlay.merged(wanted, await self._ask(widened) if rows is None else rows)
+
+    async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
+        found = self.get_now(table, ids)
+        if found is None:
+            unknown = [row_id for row_id in ids if (table, row_id) not in self._overlay and (table, row_id) not in self._rows]
+            stored = await self._source.get(table, unknown, self.at)
+            self._rows.update(((table, row_id), stored.get(row_id)) for row_id in unknown)
+            found = self.get_now(table, ids)
+            assert found is not None, "all of them are known now"
+        return {row_id: row for row_id, row in found.items() if row is not None}
 
     async def look_up(self, keys: Iterable[IndexRange]) -> set[IndexRange]:
         """Those of the keys that are taken in the database; from now on it is known of all of them."""
         asked = list(keys)
         for start in range(0, len(asked), _AT_ONCE):
-            await asyncio.gather(*(self._stored(key) for key in asked[start : start + _AT_ONCE]))
+            await asyncio.gather(*(self._ask(key) for key in asked[start : start + _AT_ONCE]))
         return {key for key in asked if self._ranges[key].rows}
 
-    async def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
-        unknown = [row_id for row_id in ids if (table, row_id) not in self._overlay and (table, row_id) not in self._rows]
-        if unknown:
-            found = await self._source.get(table, unknown, self.at)
-            self._rows.update(((table, row_id), found.get(row_id)) for row_id in unknown)
-        now = ((row_id, self._now((table, row_id))) for row_id in ids)
-        return {row_id: row for row_id, row in now if row is not None}
-
-    def apply(self, writes: Iterable[Write]) -> None:
-        """From now on reads see them. Whoever wrote a row had read it here, so how it was before is known."""
-        for write in writes:
-            place = (write.table, write.id)
-            assert isinstance(write, Insert) or place in self._overlay or place in self._rows, "written without having been read"
-            match write:
-                case Insert() | Replace():
-                    after: Row | None = write.row
-                case Update():
-                    after = write.after
-                case Delete():
-                    after = None
-            self._overlay.put(place, self._rows.get(place), after, is_replaced=isinstance(write, Replace))
-
-    def writes(self) -> tuple[Write, ...]:
-        """The net effect of all that was applied: at most one for each row."""
-        return self._overlay.writes()
-
-    async def _stored(self, wanted: IndexRange) -> list[Row]:
+    async def _ask(self, wanted: IndexRange) -> list[Row]:
         whole = wanted.unlimited()
         known = self._ranges.get(whole)
         if known is None or not known.answers(wanted.limit):
@@ -117,8 +169,39 @@ class BatchRows:
             self._rows.update(((wanted.table, _id(row)), row) for row in rows)
         return known.rows[: wanted.limit]
 
-    def _now(self, place: tuple[str, RowId]) -> Row | None:
-        return self._overlay.row(place) if place in self._overlay else self._rows[place]
+    # --- writes --------------------------------------------------------------------------------------------------------
+
+    def proves(self, key: IndexRange) -> bool:
+        """Whether a row that is written has this unique key, and none that had it is written: then the database refuses all of it
+        if the key is taken."""
+        return bool(self._overlay.merged(key, [])) and not self._overlay.moved_out(key)
+
+    def apply(self, writes: Iterable[Write]) -> None:
+        """From now on reads see them. Whoever wrote a row had read it here, so how it was before is known."""
+        for write in writes:
+            place = (write.table, write.id)
+            match write:
+                case Insert() | Replace():
+                    after: Row | None = write.row
+                case Update():
+                    after = write.after
+                case Delete():
+                    after = None
+            self._overlay.put(place, self._before(place, write), after, is_replaced=isinstance(write, Replace))
+
+    def _before(self, place: Place, write: Write) -> Row | None:
+        """The row at the position. It is noted: when the batch runs on at a later one, memory may have let go of it."""
+        if isinstance(write, Insert) or place in self._overlay:
+            return self._rows.get(place)
+        if place not in self._rows:
+            known = self._beneath(*place)
+            assert known is not None, "written without having been read"
+            self._rows[place] = known[place[1]]
+        return self._rows[place]
+
+    def writes(self) -> tuple[Write, ...]:
+        """The net effect of all that was applied: at most one for each row."""
+        return self._overlay.writes()
 
 
 def _id(row: Row) -> RowId:
@@ -126,22 +209,44 @@ def _id(row: Row) -> RowId:
 
 
 class MemberRows:
-    """The source of one run. `may_guess` says of an index whether an unknown key of it may be taken for free; `guessed` were."""
+    """What one member reads, without waiting. `may_guess` says of an index whether an unknown key of it may be taken for free;
+    `guessed` were. `missed` is what the run would have had to wait for."""
 
     def __init__(self, rows: BatchRows, may_guess: Callable[[IndexKey], bool]) -> None:
+        self.rows = rows
         self.guessed: dict[IndexRange, None] = {}
-        self._rows = rows
+        self.missed: Part | None = None
         self._may_guess = may_guess
 
+    def read(self, wanted: IndexRange) -> list[Row] | None:
+        found = self.rows.read_now(wanted)
+        if found is None and is_guessable(wanted) and self._may_guess(wanted.index):
+            found = self.rows.guess(wanted)
+            if found is not None and not found:
+                self.guessed[wanted.unlimited()] = None
+        if found is None:
+            self.missed = ReadRange(wanted)
+        return found
+
+    def get(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row] | None:
+        found = self.rows.get_now(table, ids)
+        if found is None:
+            self.missed = ReadRows(table, tuple(ids))
+            return None
+        return {row_id: row for row_id, row in found.items() if row is not None}
+
+
+class MemberSource:
+    """The same for a run that waits for what is not at hand."""
+
+    def __init__(self, member: MemberRows) -> None:
+        self._member = member
+
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
-        assert at == self._rows.at
-        rows = self._rows.guess(wanted) if self._may_guess(wanted.index) else None
-        if rows is None:
-            return await self._rows.read(wanted)
-        if not rows:
-            self.guessed[wanted.unlimited()] = None
-        return rows
+        assert at == self._member.rows.at
+        found = self._member.read(wanted)
+        return await self._member.rows.read(wanted) if found is None else found
 
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
-        assert at == self._rows.at
-        return await self._rows.get(table, ids)
+        assert at == self._member.rows.at
+        return await self._member.rows.get(table, ids)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.clock import Clock
-from hub.errors import NotCaughtUp, Unavailable
+from hub.errors import BadRequest, NotCaughtUp, Unavailable
 from hub.live.position import FeedPosition
 from hub.store import Store
 from hub.timestamps import Timestamp
@@ -30,7 +30,9 @@ _PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """The clock rows' numbers, and the database's time: whatever was acknowledged before the look is counted, or not later."""
+
     numbers: Mapping[str, int]
     now: Timestamp
 
@@ -40,36 +42,28 @@ class Currency:
         self._store = store
         self._position = position
         self._clock = clock
-        self._running: asyncio.Task[_Seen] | None = None
-        self._next: asyncio.Task[_Seen] | None = None
-
-    async def numbers(self) -> Mapping[str, int]:
-        """The clock rows' numbers, from a read that started after this call."""
-        return (await self._look()).numbers
+        self._running: asyncio.Task[Seen] | None = None
+        self._next: asyncio.Task[Seen] | None = None
 
     async def prove(self, deadline: float) -> Timestamp:
         """A position of the feed at which everything acknowledged before this call was received; by writers that are no hubs,
         too, unless the feed is away. Raises NotCaughtUp."""
-        seen = await self._look()
+        seen = await self.look()
         await self._position.reach_clocks(seen.numbers, deadline)
-        await self._pass(seen.now)
+        await self.pass_by(seen.now)
         return self._position.ts
 
-    async def catch_up(self) -> None:
-        """Have the feed pass what any writer was told is written, if it can."""
-        with suppress(Unavailable):
-            await self._pass((await self._look()).now)
-
-    async def _pass(self, ts: Timestamp) -> None:
+    async def pass_by(self, ts: Timestamp) -> None:
+        """Have the feed pass this time of the database, if it can."""
         now = self._clock.monotonic()
         with suppress(NotCaughtUp):
             await self._position.reach(ts, now + _USUALLY_S)
             return
-        with suppress(Unavailable, TimeoutError):
+        with suppress(Unavailable, BadRequest, TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 await self._position.reach(await self._store.barrier(ts), now + _PATIENCE_S)
 
-    async def _look(self) -> _Seen:
+    async def look(self) -> Seen:
         """What the database says, in a read that started after this call."""
         if self._running is None or self._running.done():
             self._running = _watched(self._read(), "clock read")
@@ -78,23 +72,23 @@ class Currency:
             self._next = _watched(self._read_after(self._running), "next clock read")
         return await asyncio.shield(self._next)
 
-    async def _read_after(self, running: asyncio.Task[_Seen]) -> _Seen:
+    async def _read_after(self, running: asyncio.Task[Seen]) -> Seen:
         await asyncio.wait([running])
         self._running, self._next = self._next, None
         return await self._read()
 
-    async def _read(self) -> _Seen:
+    async def _read(self) -> Seen:
         numbers, now = await asyncio.gather(self._store.clocks(), self._store.now())
-        return _Seen(numbers, now)
+        return Seen(numbers, now)
 
 
-def _watched(read: Coroutine[Any, Any, _Seen], name: str) -> asyncio.Task[_Seen]:
+def _watched(read: Coroutine[Any, Any, Seen], name: str) -> asyncio.Task[Seen]:
     """A read that may end when nobody waits for it any more."""
     task = asyncio.create_task(read, name=name)
     task.add_done_callback(_look_at_error)
     return task
 
 
-def _look_at_error(task: asyncio.Task[_Seen]) -> None:
+def _look_at_error(task: asyncio.Task[Seen]) -> None:
     if not task.cancelled():
         task.exception()

@@ -82,9 +82,15 @@ class Engine:
         self._position = FeedPosition(clock)
         self._currency = Currency(store, self._position, clock)
         self._one_shots = asyncio.Semaphore(settings.runs_max)
+        self._timeline = Timeline(
+            CommitLog(max_commits=settings.commit_log_max_commits, max_changes=settings.commit_log_max_changes),
+            RangeCache(max_bytes=settings.cache_max_bytes, grace_s=settings.cache_grace_s),
+        )
+        reading = Reading(store, self._timeline.cache, self._timeline.log, clock, metrics)
         self._sequencer = Sequencer(
             store,
             self._runner,
+            reading,
             self._position,
             self._currency,
             registry,
@@ -93,13 +99,9 @@ class Engine:
             batch_limits(settings),
             max_waiting=settings.mutation_queue_max,
         )
-        self._timeline = Timeline(
-            CommitLog(max_commits=settings.commit_log_max_commits, max_changes=settings.commit_log_max_changes),
-            RangeCache(max_bytes=settings.cache_max_bytes, grace_s=settings.cache_grace_s),
-        )
         evaluations = Evaluations(
             self._timeline,
-            Reading(store, self._timeline.cache, self._timeline.log, clock, metrics),
+            reading,
             self._runner,
             clock,
             metrics,

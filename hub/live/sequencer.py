@@ -1,22 +1,20 @@
 """Sequencer: runs mutations in batches and commits each exactly once.
 
-What waits is taken together, up to a limit; a mutation that is alone is not made to wait for others. A batch runs on the snapshot
-at H, the feed's position, each mutation seeing what those before it wrote; its writes and its request records go to the store as
-one transaction that is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H
-makes it conflict: nothing is written, and what was overtaken runs again at a newer H. So mutations are serializable among all hubs
-of a deployment.
+What waits is taken together, up to a limit; a mutation that is alone is not made to wait for others. A batch runs on the rows at
+H, the feed's position, each mutation seeing what those before it wrote; its writes and its request records go to the store as one
+transaction that is opened at H and first moves the clock row. Whoever else changed the clock, or a row it writes, after H makes it
+conflict: nothing is written, and what was overtaken runs again at a newer H. So mutations are serializable among all hubs of a
+deployment.
 
-The feed, not the acknowledgement, tells a commit's timestamp, and it can be the faster of the two: `committed` is then what
-releases the answers, before anything shows the commit.
+While one batch commits, what comes in runs already, on that one's writes: that is the next batch, if the commit succeeds. Its own
+transaction is opened only when the feed has passed the one before. Otherwise it never was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -37,13 +35,15 @@ from hub.errors import (
     UniqueViolation,
 )
 from hub.functions.registry import Function, Registry
-from hub.live.batch import Batch, BatchLimits, Done, Isolation, Member, Overtaken, finish, recorded, without_run
-from hub.live.batch_rows import BatchRows, MemberRows
+from hub.live.ahead import Ahead
+from hub.live.batch import Batch, BatchLimits, Member, Overtaken, recorded
 from hub.live.currency import Currency
-from hub.live.departure import Departure
+from hub.live.departure import Departures, new_name
+from hub.live.filling import Filling
 from hub.live.guesses import Guesses
 from hub.live.mutations import Answer, MutationQueue, MutationRequest
 from hub.live.position import FeedPosition, covers
+from hub.live.reading import Reading
 from hub.live.runner import Runner
 from hub.metrics import Metrics
 from hub.store import CLOCK, Store
@@ -51,29 +51,27 @@ from hub.timestamps import ZERO, Timestamp
 
 log = logging.getLogger(__name__)
 
-_FEED_GRACE_S = 1.0
-"""How long an acknowledged commit waits for the feed to name its timestamp, before its upper bound is answered instead."""
-_DECISION_S = 3.0
-"""How long a resync waits for a commit that is on its way."""
+_WINNER_S = 1.0
+"""How long a batch that lost waits for the feed to bring what won."""
 _RETRY_S = 0.1
 """Pause before the database is asked again that was away."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 """Pauses, doubling, between the tries of a batch that conflicts."""
-_BREATH_S = 0.005
-"""How long runs that never wait may keep the loop from everybody else."""
 
 
 class Sequencer:
     """`registry` is read anew for each batch, so that a reload takes effect between two of them.
 
     A member is in `_open` while its batch is worked on, in `_put_off` when it was taken and left for the next one, and otherwise
-    in the queue; in that order they came, as far as they are of one session.
+    in the queue; in that order they came, as far as they are of one session. `_next` is how some of those put off ran already, on
+    the batch that is committing.
     """
 
     def __init__(
         self,
         store: Store,
         runner: Runner,
+        reading: Reading,
         position: FeedPosition,
         currency: Currency,
         registry: Registry,
@@ -86,19 +84,22 @@ class Sequencer:
         self.registry = registry
         self.queue = MutationQueue(max_waiting)
         self._store = store
-        self._runner = runner
         self._position = position
         self._currency = currency
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
         self._guesses = Guesses(clock)
+        ahead = Ahead(reading.cache, position, lambda: self.registry.indexed_fields)
+        self._filling = Filling(store, runner, reading, ahead, self._guesses, clock, limits, self._function_of)
+        self._departures = Departures(store, clock, metrics, self._reply)
         self._open: list[Member] = []
         self._put_off: deque[Member] = deque()
         self._most = limits.mutations  # in one batch; halved when a batch was refused, to find the one it was refused for
-        self._on_their_way: dict[BatchId, Departure] = {}
+        self._next: Batch | None = None
+        self._runs_on = False  # whether `_run_on` is about to be called
         self._last_commit: Timestamp = ZERO
-        self._doubtful: set[str] = set()  # keys of requests that may yet turn out to be committed; settled by the next commit
+        self._is_proved = False  # that no open member misses what was acknowledged before it came
 
     @property
     def is_idle(self) -> bool:
@@ -107,38 +108,34 @@ class Sequencer:
     def submit(self, request: MutationRequest) -> None:
         """Queue it. Raises TooManyConcurrentRequests."""
         self.queue.put(request)
+        self._run_on_soon()
 
     def committed(self, batch: BatchId, ts: Timestamp) -> None:
         """The feed has brought one of our commits: that proves it, acknowledged or not."""
-        departure = self._on_their_way.get(batch)
-        if departure is not None:
-            departure.release(ts)
+        self._departures.committed(batch, ts)
 
     async def lost_history(self) -> None:
-        """The feed starts over and may have left out a commit that is on its way. Returns when that one is answered or failed,
-        so that nothing shows it before; one that stays in doubt has its sockets closed and is not waited for."""
-        for departure in list(self._on_their_way.values()):
-            departure.is_unnamed = True
-            if departure.bound is not None:
-                departure.release(departure.bound)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DECISION_S):
-                    await departure.decided.wait()
+        """See `Departures.lost_history`."""
+        await self._departures.lost_history()
 
     # --- batches -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            await self._take()
-            try:
-                await self._settle()
-            except Exception:
-                log.exception("a batch of mutations failed inside the hub")
-                for member in self._open:
-                    self._reply(member, Answer(None, error=HubError("InternalServerError: the hub failed; its log has the reason")))
-            finally:
-                self._open = []
+        async with asyncio.TaskGroup() as tasks:
+            self._filling.run_in(tasks)
+            while True:
+                await self._take()
+                try:
+                    await self._settle()
+                except Exception:
+                    log.exception("a batch of mutations failed inside the hub")
+                    text = "InternalServerError: the hub failed; its log has the reason"
+                    for member in self._open:
+                        self._reply(member, Answer(None, error=HubError(text)))
+                    self._next = None
+                finally:
+                    self._open = []
 
     async def _take(self) -> None:
         """What was put off, and what waits now; waits only if there is nothing at all."""
@@ -155,7 +152,8 @@ class Sequencer:
         """
         pause_s = 0.0
         losses = 0  # in a row, and not to another hub
-        batch: Batch | None = None
+        batch, self._next = self._next, None
+        self._is_proved = False
         while self._is_in_time(pause_s):
             try:
                 batch = await self._run_open(batch)
@@ -224,7 +222,7 @@ class Sequencer:
     async def _see_winner(self, at: Timestamp) -> None:
         """After a conflict the feed soon brings what won; running again before that would lose again."""
         try:
-            await self._position.reach(Timestamp(at + 1), min(self._first_deadline(), self._clock.monotonic() + _FEED_GRACE_S))
+            await self._position.reach(Timestamp(at + 1), min(self._first_deadline(), self._clock.monotonic() + _WINNER_S))
         except NotCaughtUp:
             log.warning("conflict with a commit that the feed does not bring", extra={"members": len(self._open)})
 
@@ -237,21 +235,51 @@ class Sequencer:
         """
         async with self._in_time():
             await self._position.reach(self._last_commit, self._first_deadline())
-            await self._currency.catch_up()
-            at, clocks = self._position.ts, dict(self._position.clocks)
-            await self._look_up(at)
-            commits = None if earlier is None else self._position.since(earlier.rows.at)
-            if earlier is None or commits is None:
-                earlier, commits, rows = None, (), BatchRows(self._store, at)
-            else:
-                rows = earlier.rows.moved(at, commits)
-            isolation, callable_ones = self._of_one_kind()
-            batch = Batch(rows, isolation, clocks)
-            await self._fill(batch, callable_ones, Overtaken(earlier, self._open, commits))
+            await self._look_up(self._position.ts)
+            batch = await self._filled(earlier)
+            while not batch.done and self._open:
+                await self._filling.fetched(self._open)
+                batch = await self._filled(earlier)
         ran = {done.member for done in batch.done}
         self._put_off.extendleft(member for member in reversed(self._open) if member not in ran)
         self._open = [done.member for done in batch.done]
         return batch
+
+    async def _filled(self, earlier: Batch | None) -> Batch:
+        at, clocks = self._position.ts, dict(self._position.clocks)
+        commits = None if earlier is None else self._position.since(earlier.rows.at)
+        if earlier is None or commits is None:
+            batch, overtaken = Batch(self._filling.rows(at), clocks), Overtaken(None, (), ())
+        else:
+            batch = Batch(earlier.rows.moved(at, commits), clocks)
+            unseen = [commit for commit in commits if commit.batch is None or commit.batch != earlier.follows]
+            overtaken = Overtaken(earlier, self._open, unseen)
+        await self._filling.fill(batch, self._open, overtaken)
+        return batch
+
+    def _run_on_soon(self) -> None:
+        """While a batch commits, run what waits on top of it."""
+        if self._next is not None and not self._runs_on:
+            self._runs_on = True
+            asyncio.get_running_loop().call_soon(self._run_on)
+
+    def _run_on(self) -> None:
+        self._runs_on = False
+        batch = self._next
+        if batch is None or batch.follows is None or not batch.rows.is_current:
+            return
+        self._put_off += map(_member, self.queue.take_waiting(self._most - len(self._put_off)))
+        ran = {done.member for done in batch.done}
+        waiting = [member for member in self._put_off if member not in ran and not member.is_answered]
+        so_far = len(batch.done)
+        try:
+            self._filling.fill_now(batch, waiting, Overtaken(None, (), ()))
+        except Exception:
+            log.exception("running a mutation ahead failed; it runs again in its turn")
+            self._next = None
+            return
+        if so_far < len(batch.done) < len(ran) + len(waiting):
+            self._run_on_soon()
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -277,23 +305,8 @@ class Sequencer:
             if record is not None:
                 self._reply(member, replace(recorded(record, member.request), ts=at))
             else:
-                member.may_be_recorded = member.request.key in self._doubtful
+                member.may_be_recorded = member.request.key in self._departures.doubtful
         self._forget_answered()
-
-    def _of_one_kind(self) -> tuple[Isolation, list[tuple[Member, Function | HubError]]]:
-        """Those of the first one's isolation, which says what clock moves; of a session what comes before one of the other."""
-        isolation: Isolation | None = None
-        chosen: list[tuple[Member, Function | HubError]] = []
-        others: set[str] = set()
-        for member in self._open:
-            function = self._function_of(member.request)
-            if isinstance(function, Function):
-                isolation = isolation or function.isolation
-                if function.isolation != isolation:
-                    others.add(member.request.source)
-            if member.request.source not in others:
-                chosen.append((member, function))
-        return isolation or "serializable", chosen
 
     def _function_of(self, request: MutationRequest) -> Function | HubError:
         try:
@@ -301,59 +314,19 @@ class Sequencer:
         except HubError as error:
             return error
 
-    async def _fill(self, batch: Batch, members: list[tuple[Member, Function | HubError]], overtaken: Overtaken) -> None:
-        """Until the batch is full or has taken its time: nobody waits for a slow one, but what its session sent after it."""
-        began = breath = self._clock.monotonic()
-        waiting: set[str] = set()
-        for member, function in members:
-            if batch.is_full(self._limits):
-                return
-            if member.request.source in waiting:
-                continue
-            left_s = began + self._limits.run_s - self._clock.monotonic() if batch.done else None
-            if left_s is not None and left_s <= 0:
-                return
-            try:
-                async with asyncio.timeout(left_s):
-                    done = await self._run(batch, member, function, overtaken)
-            except (TimeoutError, Unavailable):
-                if not batch.done:
-                    raise
-                waiting.add(member.request.source)
-                continue
-            batch.add(done)
-            if self._clock.monotonic() - breath > _BREATH_S:
-                await asyncio.sleep(0)
-                breath = self._clock.monotonic()
-
-    async def _run(self, batch: Batch, member: Member, function: Function | HubError, overtaken: Overtaken) -> Done:
-        done = batch.repeated(member)
-        if done is None and isinstance(function, HubError):
-            done = without_run(member, function)
-        if done is None:
-            if (held := overtaken.still_holds(member)) is not None:
-                return held
-            assert isinstance(function, Function)
-            done = await self._run_on(batch.rows, member, function)
-        overtaken.runs_again(done)
-        return done
-
-    async def _run_on(self, rows: BatchRows, member: Member, function: Function) -> Done:
-        request = member.request
-        source = MemberRows(rows, partial(self._guesses.may, request.path))
-        run = await self._runner.run(function, request.args, caller=request.caller, journal=None, at=rows.at, source=source)
-        return finish(member, run, source.guessed)
-
     async def _is_current(self, batch: Batch) -> bool:
-        """Whether this hub had seen, when the batch ran, all that any hub had acknowledged before. A commit proves it itself."""
-        if batch.is_conclusive:
+        """Whether this hub had seen, when the batch ran, all that anybody was told before the members came. A commit proves it
+        itself (`_check`)."""
+        if batch.is_conclusive or self._is_proved:
             return True
         async with self._in_time():
-            numbers = await self._currency.numbers()
-            if not covers(batch.clocks, numbers):
-                await self._position.reach_clocks(numbers, self._first_deadline())
-                return False
-        return True
+            seen = await self._currency.look()
+            if seen.now <= batch.rows.at and covers(batch.clocks, seen.numbers):
+                return True
+            await self._position.reach_clocks(seen.numbers, self._first_deadline())
+            await self._currency.pass_by(seen.now)
+        self._is_proved = True
+        return False
 
     async def _has_wrong_guess(self, batch: Batch, keys: Collection[IndexRange]) -> bool:
         """Look up these keys that were guessed free; who was wrong runs again."""
@@ -384,61 +357,27 @@ class Sequencer:
             for done in batch.done:
                 self._reply(done.member, replace(done.answer, ts=batch.rows.at))
             return
-        write = batch.to_write(BatchId(uuid.uuid4().hex))
-        departure = self._on_their_way[write.id] = Departure(batch, self._reply)
-        deadline = max(member.request.deadline for member in departure.members)
-        expiry = self._expire_in_time(departure, deadline)
+        name = new_name()
+        self._next = Batch(batch.rows.on_top(), batch.clocks, follows=name)
+        self._run_on_soon()
+        ts: Timestamp | None = None
         try:
-            departure.bound = await self._store.transact(write, batch.rows.at, deadline)
-            await self._name(departure, departure.bound)
-            self._doubtful.clear()
-        except Exception as error:
-            self._failed(departure, error)
+            ts = await self._departures.send(batch, name, partial(self._check, batch))
         finally:
-            expiry.cancel()
-            del self._on_their_way[write.id]
-            departure.decided.set()
-        if departure.ts is not None:
-            self._last_commit = departure.ts
-            self._metrics.batch_mutations.observe(sum(done.commits for done in batch.done))
+            if ts is None:
+                self._next = None  # it ran on writes that there may never be
+        if ts is not None:
+            self._last_commit = ts
 
-    async def _name(self, departure: Departure, bound: Timestamp) -> None:
-        """Wait until the feed has named the commit's timestamp; if it is away, take the bound."""
-        try:
-            async with asyncio.timeout(0 if departure.is_unnamed else _FEED_GRACE_S):
-                await departure.decided.wait()
-        except TimeoutError:
-            departure.release(bound)
-
-    def _failed(self, departure: Departure, error: Exception) -> None:
-        """Nothing, if the feed has proved the commit; raises what is definite; everything else is an unknown outcome of all."""
-        if isinstance(error, OutcomeUnknown):
-            self._metrics.unknown_outcomes.inc()
-        if departure.ts is not None:
-            log.warning("a commit that the feed proved had no acknowledgement", extra={"members": len(departure.members)})
+    async def _check(self, batch: Batch, now: Timestamp) -> None:
+        """The transaction has begun, and the database says what time it was: whatever anybody was told before the members came is
+        older. It must have come by, and concern none of them. Raises Conflict."""
+        if now <= batch.rows.at:
             return
-        if isinstance(error, HubError) and not isinstance(error, OutcomeUnknown):
-            raise error
-        if not isinstance(error, HubError):
-            log.error("a commit failed in the driver", exc_info=error, extra={"members": len(departure.members)})
-        self._doubt(departure.members)
-
-    def _expire_in_time(self, departure: Departure, deadline: float) -> asyncio.TimerHandle:
-        """Whoever's own deadline passes while the commit is on its way is not kept waiting until the last one's."""
-        waiting = [member for member in departure.members if member.request.deadline < deadline]
-        first = min((member.request.deadline for member in waiting), default=deadline)
-        after_s = max(0.0, first - self._clock.monotonic())
-        return asyncio.get_running_loop().call_later(after_s, self._expire, waiting)
-
-    def _expire(self, members: list[Member]) -> None:
-        self._doubt([member for member in members if self._clock.monotonic() >= member.request.deadline])
-
-    def _doubt(self, members: list[Member]) -> None:
-        """It is not known whether they were committed; the next commit settles it."""
-        self._doubtful.update(member.request.key for member in members if member.request.key is not None)
-        text = "OutcomeUnknown: it is not known yet whether the mutation was committed; repeat it to learn"
-        for member in members:
-            self._reply(member, Answer(None, error=OutcomeUnknown(text)))
+        await self._currency.pass_by(now)
+        commits = self._position.since(batch.rows.at)
+        if commits is None or batch.is_overtaken_by(commits):
+            raise Conflict("what the batch read has changed before it was committed")
 
     # --- answers -----------------------------------------------------------------------------------------------
 

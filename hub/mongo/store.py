@@ -25,7 +25,7 @@ from hub.mongo.holders import Holders
 from hub.mongo.indexes import Patient, Prepared, prepare_own, prepare_tables
 from hub.mongo.reads import Reads
 from hub.mongo.transactions import Transactions
-from hub.store import DeclaredTable, FeedBatch, RequestRecord, StoreHealth, WriteBatch
+from hub.store import Check, DeclaredTable, FeedBatch, RequestRecord, StoreHealth, WriteBatch
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId
 
@@ -192,8 +192,8 @@ class MongoStore:
     async def get_records(self, keys: Sequence[str], at: Timestamp) -> dict[str, RequestRecord]:
         return await self._parts.reads.records(keys, at)
 
-    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
-        return await self._parts.transactions.transact(batch, at, deadline)
+    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None = None) -> Timestamp:
+        return await self._parts.transactions.transact(batch, at, deadline, check)
 
     async def clocks(self) -> dict[str, int]:
         return await self._parts.reads.clocks()

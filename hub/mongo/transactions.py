@@ -28,7 +28,7 @@ from hub.mongo.holders import Holders
 from hub.mongo.names import CLOCKS, KEPT, REQUESTS
 from hub.mongo.outcomes import Outcomes, Sent, clock_of
 from hub.mongo.writes import Requests
-from hub.store import CLOCK, RequestRecord, WriteBatch
+from hub.store import CLOCK, Check, RequestRecord, WriteBatch
 from hub.timestamps import Timestamp
 from hub.values import Row
 
@@ -73,10 +73,10 @@ class Transactions:
         self._in_doubt: Sent | None = None
         self._is_cancelled = False
 
-    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
+    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None = None) -> Timestamp:
         """See `hub.store.Store.transact`. When cancelled it ends only after the transaction has: never left open."""
         self._is_cancelled = False
-        attempt = asyncio.create_task(self._transact(batch, at, deadline), name=f"transact {batch.id}")
+        attempt = asyncio.create_task(self._transact(batch, at, deadline, check), name=f"transact {batch.id}")
         try:
             await asyncio.wait({attempt})
         except asyncio.CancelledError:
@@ -85,11 +85,11 @@ class Transactions:
             raise
         return attempt.result()
 
-    async def _transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
+    async def _transact(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None) -> Timestamp:
         await self._resolve(deadline)
         try:
             self._own.register(batch)
-            await self._send_until_open(batch, at, deadline)
+            await self._send_until_open(batch, at, deadline, check)
         except faults.DRIVER_ERRORS as exc:
             self._own.failed(batch.id)
             raise faults.of_write(exc) from exc
@@ -98,13 +98,13 @@ class Transactions:
             raise
         return await self._commit(Sent(batch, at), deadline)
 
-    async def _send_until_open(self, batch: WriteBatch, at: Timestamp, deadline: float) -> None:
+    async def _send_until_open(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None) -> None:
         """Repeats what lost its connection; afterwards everything is written and only the commit is missing."""
         requests = Requests(batch.writes)
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
-                return await self._send(batch, requests, at, deadline)
+                return await self._send(batch, requests, at, deadline, check)
             except _KeyInTheWay:
                 continue  # each index can be in the way once
             except _LostConnection as exc:
@@ -113,14 +113,17 @@ class Transactions:
             await self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
-    async def _send(self, batch: WriteBatch, requests: Requests, at: Timestamp, deadline: float) -> None:
+    async def _send(self, batch: WriteBatch, requests: Requests, at: Timestamp, deadline: float, check: Check | None) -> None:
         await self._link.begin(self._session, at)
         try:
             with time_limit(deadline - self._clock.monotonic()):
                 await self._move_clock(batch)
+                began = self._session.operation_time  # the server's time: its replies tell it also inside a transaction
                 for table in requests.tables:
                     await self._write(table, requests)
                 await self._record(batch.records)
+            if check is not None and began is not None:
+                await check(from_bson(began))
             if self._is_cancelled:
                 raise Unavailable("the call was cancelled before its commit")
             if self._clock.monotonic() >= deadline:

@@ -19,7 +19,7 @@ from hub.clock import Clock, SystemClock
 from hub.core.commits import Commit
 from hub.core.ranges import IndexRange
 from hub.errors import BadRequest, DeadlineExceeded, HubError
-from hub.store import CLOCK, DeclaredTable, FeedBatch, RequestRecord, StoreHealth, Write, WriteBatch
+from hub.store import CLOCK, Check, DeclaredTable, FeedBatch, RequestRecord, StoreHealth, Write, WriteBatch
 from hub.testing.memory_database import Logged, MemoryDatabase
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId
@@ -133,7 +133,7 @@ class MemoryStore:
         found = ((key, self.database.record(key, at)) for key in keys)
         return {key: record for key, record in found if record is not None}
 
-    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float) -> Timestamp:
+    async def transact(self, batch: WriteBatch, at: Timestamp, deadline: float, check: Check | None = None) -> Timestamp:
         assert not self._is_transacting, "one call at a time"
         self._is_transacting = True
         try:
@@ -143,6 +143,8 @@ class MemoryStore:
                 raise error
             if self._clock.monotonic() >= deadline:
                 raise DeadlineExceeded("the deadline passed before the transaction was sent")
+            if check is not None:
+                await check(self.database.now)
             clock = CLOCK if batch.isolation == "serializable" else self.name
             ts = self.database.commit(batch.writes, batch.records, at, clock=clock, origin=self, batch=batch.id)
             if error is not None:
