@@ -21,7 +21,7 @@ from hub.live.ahead import Ahead
 from hub.live.batch import Batch, BatchLimits, Done, Member, Overtaken, finish, without_run
 from hub.live.batch_rows import BatchRows, MemberRows, MemberSource
 from hub.live.guesses import Guesses
-from hub.live.mutations import MutationRequest
+from hub.live.mutations import MutationQueue, MutationRequest
 from hub.live.reading import Reading
 from hub.live.runner import Runner
 from hub.store import Store
@@ -102,13 +102,18 @@ class Filling:
             if self._clock.monotonic() >= ends:
                 return
 
-    async def fetched(self, members: Iterable[Member]) -> None:
-        """Returns when one of them has what it missed, and those that asked at the same time mostly do."""
+    async def fetched(self, members: Iterable[Member], queue: MutationQueue) -> None:
+        """Returns when one of them has what it missed, and those that asked at the same time mostly do; or when another comes."""
         under_way = {member.fetch for member in members if member.fetch is not None and not member.fetch.done()}
-        if under_way:
-            _, late = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            if late:
-                await asyncio.wait(late, timeout=_TOGETHER_S)
+        if not under_way:
+            return
+        arrival = asyncio.ensure_future(queue.arrival())
+        try:
+            done, late = await asyncio.wait({arrival, *under_way}, return_when=asyncio.FIRST_COMPLETED)
+            if late - {arrival} and arrival not in done:
+                await asyncio.wait(late - {arrival}, timeout=_TOGETHER_S)
+        finally:
+            arrival.cancel()
 
     # --- runs ----------------------------------------------------------------------------------------------------------
 

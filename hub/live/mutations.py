@@ -74,10 +74,14 @@ class MutationQueue:
 
     async def take(self) -> MutationRequest:
         """The next one in turn; waits for one."""
+        await self.arrival()
+        return self._next()
+
+    async def arrival(self) -> None:
+        """Returns when something waits."""
         while not self._turns:
             self._has_some.clear()
             await self._has_some.wait()
-        return self._next()
 
     def take_waiting(self, count: int) -> list[MutationRequest]:
         """At most so many that wait now, in turn."""

@@ -233,13 +233,17 @@ class Sequencer:
 
         `earlier` is how they ran before, at an older position: what nothing has touched since is not run again.
         """
-        async with self._in_time():
-            await self._position.reach(self._last_commit, self._first_deadline())
-            await self._look_up(self._position.ts)
-            batch = await self._filled(earlier)
-            while not batch.done and self._open:
-                await self._filling.fetched(self._open)
+        while True:
+            async with self._in_time():
+                await self._position.reach(self._last_commit, self._first_deadline())
+                await self._look_up(self._position.ts)
                 batch = await self._filled(earlier)
+                if batch.done or not self._open:
+                    break
+                await self._filling.fetched(self._open, self.queue)
+            if came := self.queue.take_waiting(self._most - len(self._open)):
+                self._open += map(_member, came)
+                self._is_proved = False
         ran = {done.member for done in batch.done}
         self._put_off.extendleft(member for member in reversed(self._open) if member not in ran)
         self._open = [done.member for done in batch.done]
