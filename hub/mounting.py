@@ -32,7 +32,7 @@ from hub.errors import ConfigError
 
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _TARGET: Final = re.compile(r"(?P<file>[^:]+\.py):(?P<factory>[A-Za-z_]\w*)")
-_RESERVED: Final = frozenset({"api", "health", "ready", "version", "metrics"})
+_RESERVED: Final = frozenset({"api", "dev", "health", "metrics", "page", "ready", "version"})
 """First steps of the hub's own paths."""
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from hub.clock import Clock, SystemClock
 from hub.codegen import files
+from hub.codegen.listing import listing_text
 from hub.codegen.typescript import typescript
 from hub.config import Settings
 from hub.errors import ConfigError
@@ -35,9 +36,9 @@ from hub.mongo.embedded import EmbeddedMongod, find_mongod
 from hub.mongo.store import MongoStore, Timeouts
 from hub.mounting import Mounted, build_mounts, read_mounts
 from hub.reloading import Reloader
-from hub.server import http, origins, page, probes, tokens
+from hub.server import development, development_page, http, origins, page, probes, tokens
 from hub.server.app import build_app
-from hub.server.development import AdminKey
+from hub.server.development import AdminKey, DevIssuer
 from hub.server.origins import Access
 from hub.server.probes import VERSION
 from hub.server.tokens import Authenticator
@@ -69,20 +70,26 @@ def build(
     *,
     clock: Clock,
     metrics: Metrics,
-    is_development: bool,
-    mounts: Iterable[Mounted] = (),
+    issuer: DevIssuer | None = None,
+    mounts: Sequence[Mounted] = (),
 ) -> Hub:
-    """In development the page at `/` names the application's functions, and callers hear what a crash says."""
-    engine = Engine(store, registry, settings, clock=clock, metrics=metrics, shows_crashes=is_development)
+    """With the issuer of a `hub dev` the page at `/` is the one for development, and callers hear what a crash says."""
+    engine = Engine(store, registry, settings, clock=clock, metrics=metrics, shows_crashes=issuer is not None)
     sockets = Sockets(engine, authenticator, settings)
+    mounted_paths = frozenset(mounted.mount.path.removeprefix("/") for mounted in mounts)
     routes = [
         *http.HttpCalls(engine, authenticator, settings, clock, metrics).routes(),
         *probes.Probes(engine, clock, metrics).routes(),
         *(mounted.route() for mounted in mounts),
-        page.route(engine.functions_listing if is_development else None),
+        *([page.route()] if issuer is None else development_page.routes(settings, _described(engine), issuer, mounted_paths)),
     ]
     app = build_app(routes, sockets, access, metrics.refused_origins.inc)
     return Hub(settings, clock, metrics, store, engine, sockets, app)
+
+
+def _described(engine: Engine) -> Callable[[], str]:
+    """What is served now: a reload changes it."""
+    return lambda: listing_text(engine.registry)
 
 
 # --- the two ways to run it ----------------------------------------------------------------------------------------
@@ -109,9 +116,8 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
         url, shown = await _dev_database(settings, stack)
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
         access = origins.for_dev(settings)
-        hub = build(
-            settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=True, mounts=mounts
-        )
+        issuer = development.open_issuer(settings.data_dir)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, issuer=issuer, mounts=mounts)
         for note in await store.prepare(registry.declared_tables(), drop_unused=True):
             _say(f"database: {note}")
         async with _serving(hub, listener, stop), _running(mounts), asyncio.TaskGroup() as tasks:
@@ -179,7 +185,7 @@ async def run_serve(settings: Settings) -> None:
         url = settings.mongo_url.get_secret_value()
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))
         access = origins.for_serve(settings)
-        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics, is_development=False)
+        hub = build(settings, store, registry, authenticator, access, clock=clock, metrics=metrics)
         for note in await store.prepare(registry.declared_tables(), drop_unused=False):
             log.info("database: %s", note)
         async with _serving(hub, listener, stop):

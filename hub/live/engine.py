@@ -324,10 +324,6 @@ class Engine:
         """Raises FunctionNotFound."""
         return self.registry.find(path, None, caller).kind
 
-    def functions_listing(self) -> list[tuple[str, str]]:
-        """Names and kinds of what is not internal."""
-        return sorted((function.name, function.kind) for function in self.registry.functions.values() if not function.internal)
-
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel until they have ended: a cancellation can be lost in the driver (`asyncio.wait_for` of Python 3.11 swallows one that

@@ -1,12 +1,11 @@
-"""The short page at `/`: what runs here, and how to call it.
+"""The short page at `/` of `hub serve`: that a hub runs here, and how to call it.
 
-It needs nothing from anywhere else: no script, no style sheet, no font. Names of functions are an application's own business,
-so they are shown only where `functions` is given (`hub dev`).
+It needs nothing from anywhere else: no script, no style sheet, no font. What functions there are is an application's own business,
+so it names none; the page of `hub dev` does (`hub.server.development_page`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 from string import Template
 from typing import Final
@@ -31,9 +30,6 @@ h2 { margin: 2rem 0 .5rem; font-size: 1.05rem }
 p { margin: .5rem 0 }
 pre, code { font: .85rem/1.6 ui-monospace, monospace }
 pre { margin: 0; padding: .75rem 1rem; overflow-x: auto; background: #8881; border-radius: .4rem }
-table { width: 100%; border-collapse: collapse }
-td { padding: .25rem 0; border-bottom: 1px solid #8883 }
-td + td { width: 5rem; opacity: .7; font-size: .9rem }
 footer { margin-top: 2rem; font-size: .9rem }
 </style>
 </head>
@@ -50,7 +46,6 @@ client.onUpdate(anyApi.module.query, {}, (result) =&gt; console.log(result));</p
 <pre>curl $address/api/query \\
   -H "Content-Type: application/json" \\
   -d '{"path": "module:query", "args": {}}'</pre>
-$functions
 <footer><a href="/ready">/ready</a> &middot; <a href="/health">/health</a> &middot; <a href="/version">/version</a>
 &middot; <a href="/metrics">/metrics</a></footer>
 </body>
@@ -64,22 +59,10 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-Listing = Callable[[], list[tuple[str, str]]]
 
-
-def route(functions: Listing | None) -> Route:
-    """`functions` gives (name, kind) of what may be shown to whoever looks; None shows nothing."""
-
+def route() -> Route:
     async def page(request: Request) -> Response:
         address = escape(f"{request.url.scheme}://{request.url.netloc}")
-        shown = "" if functions is None else _table(functions())
-        return HTMLResponse(_PAGE.substitute(version=escape(VERSION), address=address, functions=shown), headers=_HEADERS)
+        return HTMLResponse(_PAGE.substitute(version=escape(VERSION), address=address), headers=_HEADERS)
 
     return Route("/", page, methods=["GET"])
-
-
-def _table(functions: list[tuple[str, str]]) -> str:
-    if not functions:
-        return "<h2>Functions</h2>\n<p>None yet: <code>hub init</code> writes a small application to start from.</p>"
-    rows = "\n".join(f"<tr><td><code>{escape(name)}</code></td><td>{escape(kind)}</td></tr>" for name, kind in functions)
-    return f"<h2>Functions</h2>\n<table>\n{rows}\n</table>"

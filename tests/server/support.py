@@ -189,9 +189,6 @@ class ScriptedEngine:
     def measure(self) -> None:
         self.measured += 1
 
-    def functions_listing(self) -> list[tuple[str, str]]:
-        return sorted((path, kind) for path, kind in self.kinds.items())
-
     def _answer(self, kind: str, path: str, args: Mapping[str, Value], caller: Caller, options: Mapping[str, Any]) -> Result:
         self.calls.append(Called(kind, path, args, caller, options))
         if self.error is not None:
