@@ -25,7 +25,7 @@ case "$missing" in Node*)
     ;;
 esac
 
-for lock in clients/*/package-lock.json tests/*/package-lock.json; do
+for lock in clients/*/package-lock.json clients/js/web/package-lock.json tests/*/package-lock.json; do
     folder=$(dirname "$lock")
     installed="$folder/node_modules/.package-lock.json" # npm writes it last
     if [ -e "$lock" ] && [ ! "$installed" -nt "$lock" ]; then

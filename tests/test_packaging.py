@@ -67,7 +67,9 @@ def test_the_wheel_holds_hub_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {"hub", f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info"}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hub").rglob("*") if path.suffix in (".py", ".typed")}
-    assert sources <= set(names)
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hub" / "web").rglob("*") if path.is_file()}
+    assert sources | pages <= set(names)
+    assert "hub/web/index.html" in pages
 
 
 @pytest.mark.parametrize(

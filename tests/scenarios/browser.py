@@ -64,10 +64,6 @@ class Browser(Script):
         answers: dict[str, Any] = await self._call("knock", page=page, hub=hub, call=call)
         return answers
 
-    async def text(self, page: str) -> str:
-        text: str = await self._call("text", page=page)
-        return text
-
     async def shows(self, page: str, *contents: str) -> list[dict[str, str]]:
         """The rows, once there are exactly these on the screen, and all of them the hub's."""
 

@@ -55,7 +55,7 @@ class Pages(Script):
         found: list[str] = []
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                while not is_it(found := await self.texts(page, target)):
+                while not is_it(found := await self.texts(page, target)):  # noqa: ASYNC110  # it happens in another process
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise AssertionError(f"{target} on {page} is {found}") from None

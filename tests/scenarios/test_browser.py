@@ -88,17 +88,6 @@ async def test_a_name_that_is_pointed_at_the_hub_gets_403_though_it_is_its_own_o
     assert hub.query("messages:list", chat.owned) == []
 
 
-async def test_the_hubs_own_page_names_its_functions_and_needs_nothing_from_elsewhere(browser: Browser, hub: HubProcess) -> None:
-    assert await browser.open("page", hub.url) == 200
-
-    text = await browser.text("page")
-
-    assert hub.url in text
-    assert "messages:streamUpsert" in text
-    assert [response["url"] for response in browser.told("response", "page")] == [f"{hub.url}/"]
-    assert browser.told("complaint", "page") == []
-
-
 async def _assert_all_refused(browser: Browser, hub: HubProcess) -> None:
     """Of what the page sent to the hub, everything was answered, and with 403."""
     await browser.event(lambda event: event["event"] == "response" and f":{hub.port}/api/" in event["url"])

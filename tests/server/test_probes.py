@@ -93,9 +93,7 @@ async def test_the_page_says_how_to_call_this_hub_and_needs_nothing_from_elsewhe
 
 
 async def test_a_host_header_cannot_put_anything_into_the_page() -> None:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(Starlette(routes=[page.route()])), base_url="http://hub"
-    ) as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=[page.route()])), base_url="http://hub") as client:
         response = await client.get("/", headers={"Host": '"><script>alert(1)</script>'})
 
     assert "<script" not in response.text

@@ -83,7 +83,6 @@ const commands = {
   },
   ask: ({ page }) => pages.get(page).evaluate(() => window.ask()),
   knock: ({ page, hub, call }) => pages.get(page).evaluate(knock, { hub, call }),
-  text: ({ page }) => pages.get(page).locator("body").innerText(),
 };
 
 async function run({ id, op, ...rest }) {
