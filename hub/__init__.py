@@ -10,6 +10,7 @@ from hub.functions.objects import Model
 from hub.functions.pagination import Page, PageOptions
 from hub.functions.registry import mutation, query
 from hub.functions.tables import Table
+from hub.utf16 import append_at, utf16_length
 from hub.values import Int64, ObjectId
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "Table",
     "UniqueViolation",
     "WritableDatabase",
+    "append_at",
     "mutation",
     "query",
+    "utf16_length",
 ]
 
 _NOT_HERE = {

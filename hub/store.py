@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from hub.core.commits import BatchId, Commit
+from hub.core.deltas import ListTail
 from hub.core.ranges import IndexKey, IndexRange
 from hub.timestamps import Timestamp
 from hub.values import Row, RowId, Value
@@ -37,13 +38,23 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`set` and `unset` are top-level stored names; `after` is the row as it is then."""
+    """`set` and `unset` are top-level stored names, `lists` those of lists that get another tail; `after` is the row as it is then.
+
+    A field is in one of the three. Of a list in `lists` nothing but the tail is written, and nothing but the tail is told by the
+    change feed.
+    """
 
     table: str
     id: RowId
     set: Mapping[str, Value]
     unset: tuple[str, ...]
     after: Row
+    lists: Mapping[str, ListTail] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing: MongoDB refuses such a request."""
+        return not (self.set or self.unset or self.lists)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hub import ApplicationError, Id, Model, MutationContext, mutation
+from hub import ApplicationError, Id, Model, MutationContext, append_at, mutation
 from schema.access import chat_of_call
 from schema.chats import Chat
 from schema.messages import Message, Role, Status, messages_by_client_id
@@ -16,6 +16,7 @@ from schema.users import User
 State = tuple[Status, str]
 """How far a stream has come: its status, and all of its text so far."""
 ClientMessageId = Annotated[str, Field(min_length=1)]
+Offset = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -40,6 +41,8 @@ class Sent(Model):
 
 class Upserted(Model):
     message_id: Id[Message]
+    status: Status
+    """As it is now: a writer whose message is complete, because somebody stopped it, need not go on."""
 
 
 @mutation
@@ -104,43 +107,67 @@ async def stream_upsert(
     ctx: MutationContext,
     chat_id: Id[Chat],
     role: Role,
-    content: str,
     status: Status,
+    content: str | None = None,
+    delta: str | None = None,
+    offset: Offset | None = None,
     message_id: Id[Message] | None = None,
     client_message_id: ClientMessageId | None = None,
     user_id: Id[User] | None = None,
 ) -> Upserted:
-    """Bring one message to a state of its stream: `content` is all of its text so far.
+    """Bring one message to a state of its stream: `content` is all of its text so far, or `delta` what stands at `offset` of it.
 
     A message only moves forward: from streaming to error to complete, and to a longer text until it is complete; what is behind the
-    stored state is ignored. So a stream may be retried and reordered, and ends the same.
+    stored state is ignored, and so is every delta once it is complete. So a stream may be retried and reordered, and ends the same.
+
+    `offset` counts UTF-16 code units, as JavaScript does. A delta whose text is there already changes nothing, however the text was
+    cut before. Raises OFFSET_GAP, which names the `expected` offset, for one that leaves a gap; TEXT_DIFFERS where another text is;
+    OFFSET_IN_CHARACTER for one that begins in the middle of a character. A delta never takes text away: the one that completes a
+    message completes it with all the text there is.
+
+    Both forms may be mixed. A whole `content` that goes on from the text so far is as good as a delta; of two that differ the
+    longer one counts, the one that completes the message in any case; deltas go on from whichever text is stored.
     """
     chat = await chat_of_call(ctx, chat_id, user_id)
     message = await _addressed(ctx, chat, message_id, client_message_id)
+    if message is not None and message.status == "complete" and status != "complete":
+        return Upserted(message_id=message.id, status=message.status)
+    text = _text(message, content, delta, offset)
     if message is None:
         new = Message(
             chat_id=chat.id,
             user_id=chat.user_id,
             role=role,
-            content=content,
+            content=text,
             status=status,
             client_message_id=client_message_id,
             created_at=ctx.now,
             updated_at=ctx.now,
         )
-        message_id = await ctx.db.insert(new)
+        message_id, state = await ctx.db.insert(new), (status, text)
     else:
         message_id = message.id
-        state = _later((message.status, message.content), (status, content))
+        state = _later((message.status, message.content), (status, text))
         if state == (message.status, message.content):
-            return Upserted(message_id=message_id)
+            return Upserted(message_id=message_id, status=message.status)
         draft = message.draft()
         draft.status, draft.content = state
         draft.updated_at = ctx.now
         await ctx.db.patch(draft)
     if status == "complete":
         await _stamp(ctx, chat)
-    return Upserted(message_id=message_id)
+    return Upserted(message_id=message_id, status=state[0])
+
+
+def _text(message: Message | None, content: str | None, delta: str | None, offset: int | None) -> str:
+    """All of the text so far, as a call says it. A complete message has its text."""
+    if (content is None) == (delta is None) or (delta is None) != (offset is None):
+        raise ApplicationError({"code": "CONTENT_OR_DELTA"}, "give content, or delta and offset")
+    if delta is None or offset is None:
+        return content or ""
+    if message is None:
+        return append_at("", delta, offset)
+    return message.content if message.status == "complete" else append_at(message.content, delta, offset)
 
 
 def _later(one: State, other: State) -> State:

@@ -23,5 +23,6 @@ class Message(Table, name="messages"):
     updated_at: float
 
 
+Message.grows(lambda message: message.content, while_=lambda message: message.status == "streaming")
 messages_by_chat = Message.index(lambda message: (message.chat_id, message.created_at, message.id))
 messages_by_client_id = Message.index(lambda message: (message.chat_id, message.client_message_id), unique=True, where_present=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from hub.core.deltas import Delta
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId
 
@@ -24,13 +25,15 @@ class RowChange:
     """What one commit did to one row.
 
     `after` is the row's new image; None for a delete, and None with `kind == "update"` when another writer's delta alone is
-    known: whoever needs the image then reads the row at the position it is working at.
+    known: whoever needs the image then applies `deltas`, one after the other, to the row it holds, or reads the row at the position
+    it is working at. No `deltas` there: what was changed cannot be told for certain.
     """
 
     table: str
     id: RowId
     kind: Literal["insert", "replace", "update", "delete"]
     after: Row | None = None
+    deltas: tuple[Delta, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_unresolved(self) -> bool:

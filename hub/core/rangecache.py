@@ -78,6 +78,12 @@ class RangeCache:
         cached = self._tables.get(table)
         return cached is not None and row_id in cached.rows
 
+    def row(self, table: str, row_id: RowId) -> Row | None:
+        """The row as it is held, at `position`; None if it is not there or not known."""
+        cached = self._tables.get(table)
+        held = None if cached is None else cached.rows.get(row_id)
+        return None if held is None else held.row
+
     # --- filling -------------------------------------------------------------------------------------------------------
 
     def hydrate(self, wanted: IndexRange, rows: Sequence[Row], since: Iterable[Commit], now: float, used: set[Piece]) -> bool:

@@ -206,6 +206,9 @@ class WritableDatabase(Database):
         removed = [name for name in old if name not in new]
         if changed or removed:
             after = {name: value for name, value in row.items() if name not in removed} | changed
+            for text in info.growing:
+                is_changed = text.text in changed or text.text in removed
+                text.settle(row, after, is_changed=is_changed, still_grows=text.while_(draft))
             await self._transaction.put(info, after, before=row)
 
     async def replace(self, id: Id[RowT], row: RowT) -> None:

@@ -56,12 +56,12 @@ class _Recorder:
         if field is None:
             close = difflib.get_close_matches(name, [known.python for known in self._table.all_fields], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise _BadIndex(f"{self._table.class_name} has no field {name!r}{hint}")
+            raise BadField(f"{self._table.class_name} has no field {name!r}{hint}")
         return _Recorded(field)
 
 
-class _BadIndex(Exception):
-    pass
+class BadField(Exception):
+    """What is wrong with a field that a declaration names."""
 
 
 def declare(table: TableInfo, named: Callable[[object], object], *, unique: bool, where_present: bool, place: str) -> AnyIndex:
@@ -69,8 +69,8 @@ def declare(table: TableInfo, named: Callable[[object], object], *, unique: bool
     try:
         fields = _recorded_fields(table, named)
         if where_present and not unique:
-            raise _BadIndex("where_present needs unique=True: such an index can only be read by its whole key")
-    except _BadIndex as problem:
+            raise BadField("where_present needs unique=True: such an index can only be read by its whole key")
+    except BadField as problem:
         table.problems.append(f"{place}: index of {table.class_name}: {problem}")
         fields = ()
     index: AnyIndex = Index(table, fields, unique=unique, where_present=where_present, place=place)
@@ -79,17 +79,25 @@ def declare(table: TableInfo, named: Callable[[object], object], *, unique: bool
     return index
 
 
+def recorded_field(table: TableInfo, named: Callable[[object], object]) -> Field:
+    """The one field that the function names, as in `lambda row: row.text`. Raises BadField."""
+    item = named(_Recorder(table))
+    if not isinstance(item, _Recorded) or item.field not in table.fields:
+        raise BadField("the function must return a field of the table, as in `lambda row: row.text`")
+    return item.field
+
+
 def _recorded_fields(table: TableInfo, named: Callable[[object], object]) -> tuple[Field, ...]:
     recorded = named(_Recorder(table))
     if not isinstance(recorded, tuple) or not recorded:
-        raise _BadIndex("the function must return a tuple of fields, as in `lambda row: (row.name,)`")
+        raise BadField("the function must return a tuple of fields, as in `lambda row: (row.name,)`")
     fields: list[Field] = []
     for item in recorded:
         if not isinstance(item, _Recorded):
-            raise _BadIndex(f"{item!r} is not a field of the row")
+            raise BadField(f"{item!r} is not a field of the row")
         if item.field.is_array:
-            raise _BadIndex(f"{item.field.python!r} is an array, which has no one place in an order")
+            raise BadField(f"{item.field.python!r} is an array, which has no one place in an order")
         if item.field in fields:
-            raise _BadIndex(f"{item.field.python!r} is named twice")
+            raise BadField(f"{item.field.python!r} is named twice")
         fields.append(item.field)
     return tuple(fields)

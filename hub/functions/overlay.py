@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from hub.core.deltas import ListTail, new_tail
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.values import Row, RowId, Value, sort_key
@@ -114,16 +115,23 @@ def _net(table: str, row_id: RowId, entry: _Written) -> Write | None:
         return None if entry.before is None else Delete(table, row_id)
     if entry.before is None:
         return Insert(table, entry.after)
-    changed, unset = difference(entry.before, entry.after)
-    if not changed and not unset:
+    update = _update(table, row_id, entry.before, entry.after)
+    if update.is_empty:
         return None
-    return Replace(table, entry.after) if entry.is_replaced else Update(table, row_id, changed, unset, entry.after)
+    return Replace(table, entry.after) if entry.is_replaced else update
 
 
-def difference(before: Row, after: Row) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """What to set and what to unset to make the one row the other."""
+def _update(table: str, row_id: RowId, before: Row, after: Row) -> Update:
+    """What makes the one row the other; of a list that only grew, what it grew by."""
     changed = {name: value for name, value in after.items() if name not in before or not _same(before[name], value)}
-    return changed, tuple(name for name in before if name not in after)
+    lists: dict[str, ListTail] = {}
+    for name, value in list(changed.items()):
+        old = before.get(name)
+        tail = new_tail(old, value, _same) if isinstance(old, list) and isinstance(value, list) else None
+        if tail is not None:
+            lists[name] = tail
+            del changed[name]
+    return Update(table, row_id, changed, tuple(name for name in before if name not in after), after, lists)
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from hub.core.heldrow import HeldRow
 from hub.errors import InvalidRow
 from hub.functions.forms import RowForm
+from hub.functions.growing import GrowingText
 from hub.functions.ids import Id, stored_ids
 from hub.functions.tables import STORED_FORM, Field, RowState, Table, TableInfo, describe
 from hub.functions.wire import MAX_SAFE_INTEGER, is_key
@@ -44,6 +45,9 @@ def decode(table: TableInfo, stored: Row) -> Table:
 def _decoded(table: TableInfo, stored: Row) -> Table:
     values = {field.python: _own(stored[field.stored]) for field in table.fields if field.stored in stored}
     raw_id = cast(RowId, stored["_id"])
+    for text in table.growing:
+        if stored.get(text.parts):
+            values[text.python] = _joined(table, text, stored)
     try:
         row = table.row_type.model_validate(values, by_name=True)
     except ValidationError:
@@ -74,6 +78,13 @@ def encode_key(table: TableInfo, field: Field, value: object) -> Value:
 def size_of(row: Row) -> int:
     """Bytes of the row as BSON."""
     return row.size_bytes if isinstance(row, HeldRow) else len(bson.encode(row))
+
+
+def _joined(table: TableInfo, text: GrowingText, stored: Row) -> Value:
+    try:
+        return text.joined(stored)
+    except InvalidRow as error:
+        raise InvalidRow(f"a row of {table.name} does not fit its table: {error.message}") from None
 
 
 def _decode_loosely(table: TableInfo, raw_id: RowId, values: Mapping[str, Value]) -> Table:

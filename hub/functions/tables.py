@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import (
@@ -38,6 +38,8 @@ from pydantic.fields import FieldInfo
 
 from hub.errors import InvalidRow
 from hub.functions.forms import Outgoing, RowForm
+from hub.functions.growing import GrowingText
+from hub.functions.growing import declare as declare_growing
 from hub.functions.ids import Id, Reference
 from hub.functions.indexes import AnyIndex, Index, declare
 from hub.functions.names import to_camel
@@ -94,6 +96,7 @@ class TableInfo:
     place: str
     indexes: list[AnyIndex] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    growing: list[GrowingText] = field(default_factory=list)
     object_id_fields: frozenset[str] = frozenset()
     indexed: frozenset[str] = frozenset()
     by_id: AnyIndex = field(init=False)
@@ -124,6 +127,15 @@ class TableInfo:
                 return
         self.indexes.append(index)
         self.indexed = self.indexed.union(index.key.fields)
+        self._refuse_indexed({text.text for text in self.growing}.intersection(index.key.fields), index.place)
+
+    def add_growing(self, text: GrowingText, place: str) -> None:
+        self.growing.append(text)
+        self._refuse_indexed(self.indexed.intersection({text.text}), place)
+
+    def _refuse_indexed(self, growing: Collection[str], place: str) -> None:
+        """An index would see the text without its parts."""
+        self.problems += [f"{place}: {self.class_name}: {name!r} cannot both grow and be in an index" for name in growing]
 
     def unique_keys(self) -> list[IndexKey]:
         return [index.key for index in self.indexes if index.key.unique]
@@ -214,6 +226,18 @@ class Table(BaseModel):
         named = cast("Callable[[object], object]", fields)
         index = declare(cls.__hub_table__, named, unique=unique, where_present=where_present, place=calling_line())
         return cast("Index[Self, *Keys]", index)
+
+    @classmethod
+    def grows(cls, text: Callable[[Self], str | None], *, while_: Callable[[Self], bool]) -> None:
+        """Declare a text that is written in small steps, each of which then costs what it adds, not the whole text:
+
+            Message.grows(lambda message: message.content, while_=lambda message: message.status == "streaming")
+
+        Functions see the one text as before, and add to a draft's: `draft.content += more`. While a row grows, MongoDB has what was
+        added as parts (`contentParts`), of which there are never many; when it grows no more, or its text changes otherwise, it is
+        the one field again. `while_` looks at the row's own fields alone.
+        """
+        declare_growing(cls.__hub_table__, cast("Callable[[object], object]", text), while_, calling_line())
 
     def draft(self) -> Self:
         """A copy that may be changed; `ctx.db.patch(draft)` writes the fields that then differ."""

@@ -19,6 +19,7 @@ from hub.core.commits import BatchId, Commit, RowChange, TableReset
 from hub.errors import HubError
 from hub.live.directory import LiveQueries
 from hub.live.evaluations import Evaluations
+from hub.live.images import with_deltas_applied
 from hub.live.position import FeedPosition
 from hub.live.query import LiveQuery, Subscriber
 from hub.live.timeline import Timeline
@@ -128,6 +129,8 @@ class Rounds:
             commits.extend(batch.commits)
         if resync_at is not None:
             await self._before_resync()
+        if resync_at is None:  # else what memory holds is of a past that nobody knows the end of
+            commits = with_deltas_applied(commits, self._timeline.cache.row)
         commits = await self._resolve(commits, position)
         # From here to the new head there is no await: nobody sees a half-applied round.
         stale = self._lose_history(resync_at) if resync_at is not None else {}

@@ -8,7 +8,7 @@ Source: MongoDB manual, "Change Events"; the form of resume tokens was measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,10 +17,12 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from hub.core.commits import BatchId, Commit, RowChange, TableReset
+from hub.core.deltas import Delta, ListEdit, applied
 from hub.mongo import names
 from hub.mongo.batches import Images
 from hub.mongo.driver import STORED, Document, from_bson, is_row_id
 from hub.timestamps import Timestamp, pack
+from hub.values import Value
 
 MAYBE_CUT_BYTES = 256 * 1024
 """A reply this large that ends in the middle of things may be followed by the rest of its last transaction. Holding that back
@@ -110,7 +112,7 @@ class Assembler:
         """None for what concerns nobody: creations, the hub's marks."""
         batch = self._move_clocks(events)
         images = self._own(batch) if batch is not None else None
-        changes = _net_changes(events, images or {}, self._is_table)
+        changes = _net_changes(events, images or {}, self._is_table, by_hub=batch is not None)
         if not changes and all(_collection(event) not in (names.CLOCKS, names.REQUESTS) for event in events):
             return None
         return Commit(_cluster_time(events[0]), changes, batch if images is not None else None)
@@ -132,36 +134,74 @@ class Assembler:
         return batch
 
 
-def _net_changes(events: list[Event], images: Images, is_table: IsTable) -> tuple[RowChange | TableReset, ...]:
-    """One change for each row: the last one, which is where its new image is, if any is known."""
+def _net_changes(events: list[Event], images: Images, is_table: IsTable, *, by_hub: bool) -> tuple[RowChange | TableReset, ...]:
+    """One change for each row: the last one, which is where its new image is, if any is known, or what all of them did to it."""
     changes: dict[tuple[str, Any], RowChange | TableReset] = {}
     for event in events:
-        for change in _changes(event, images):
+        for change in _changes(event, images, by_hub=by_hub):
             if not is_table(change.table):
                 continue
             key = (change.table, change.id if isinstance(change, RowChange) else TableReset)
-            changes.pop(key, None)
-            changes[key] = change
+            before = changes.pop(key, None)
+            changes[key] = _net(before, change) if isinstance(change, RowChange) and isinstance(before, RowChange) else change
     return tuple(changes.values())
 
 
-def _changes(event: Event, images: Images) -> list[RowChange | TableReset]:
+def _net(before: RowChange, change: RowChange) -> RowChange:
+    """Two changes of one commit to one row."""
+    if not change.is_unresolved:
+        return change
+    if before.after is not None:
+        return replace(change, after=applied(before.after, change.deltas) if change.deltas else None)
+    return replace(change, deltas=(*before.deltas, *change.deltas) if before.deltas and change.deltas else ())
+
+
+def _changes(event: Event, images: Images, *, by_hub: bool) -> list[RowChange | TableReset]:
     table = _collection(event)
     if table is None:
         return []
     kind = event["operationType"]
     match kind:
-        case "insert" | "replace" | "update" | "delete":
+        case "update":
             row_id = event["documentKey"]["_id"]
             if not is_row_id(row_id):
                 return [TableReset(table)]  # no table of the hub can name this row; reads that meet it fail, others go on
-            after = images.get((table, row_id)) if kind == "update" else event.get("fullDocument")
-            return [RowChange(table, row_id, kind, after)]
+            delta = _delta(event.get("updateDescription", {}), by_hub=by_hub)
+            return [RowChange(table, row_id, kind, images.get((table, row_id)), () if delta is None else (delta,))]
+        case "insert" | "replace" | "delete":
+            row_id = event["documentKey"]["_id"]
+            return [RowChange(table, row_id, kind, event.get("fullDocument")) if is_row_id(row_id) else TableReset(table)]
         case "drop" | "dropIndexes" | "unreadable":
             return [TableReset(table)]
         case "rename":
             return [TableReset(table), TableReset(event["to"]["coll"])]
     return []
+
+
+def _delta(description: Document, *, by_hub: bool) -> Delta | None:
+    """What an update did; None where its words may mean more than one thing.
+
+    `parts.7` is an item of a list, or a field of an object, or a field of that very name: only what a hub wrote is certain to be
+    the first, if the row has a list there (`ListEdit.after` looks).
+    """
+    if "updatedFields" not in description:
+        return None
+    fields: dict[str, Value] = {}
+    sizes = {cut["field"]: int(cut["newSize"]) for cut in description.get("truncatedArrays") or ()}
+    items: dict[str, dict[int, Value]] = {name: {} for name in sizes}
+    for path, value in description["updatedFields"].items():
+        name, dot, place = path.partition(".")
+        if not dot:
+            fields[path] = value
+        elif place.isdecimal():
+            items.setdefault(name, {})[int(place)] = value
+        else:
+            return None
+    unset = tuple(description.get("removedFields") or ())
+    if any("." in name for name in (*items, *unset)) or (items and not by_hub):
+        return None
+    lists = {name: ListEdit(sizes.get(name), places) for name, places in items.items()}
+    return Delta(fields, unset, lists)
 
 
 def _collection(event: Event) -> str | None:

@@ -16,6 +16,7 @@ import bson
 from bson.codec_options import CodecOptions
 
 from hub.core.commits import BatchId, RowChange, TableReset
+from hub.core.deltas import Delta, ListEdit
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
 from hub.errors import ConfigError, Conflict, DuplicateKey, SnapshotTooOld
 from hub.store import DeclaredTable, Delete, Insert, Replace, RequestRecord, Update, Write
@@ -64,11 +65,17 @@ class Logged:
 
     @property
     def as_seen_by_others(self) -> tuple[RowChange | TableReset, ...]:
-        """A change stream has the whole row of an insert and a replace, and of an update what it set."""
-        return tuple(
-            replace(change, after=None) if isinstance(change, RowChange) and change.kind == "update" else change
-            for change in self.changes
-        )
+        """A change stream has the whole row of an insert and a replace, and of an update what it set.
+
+        Which list an edit is of is certain of hubs only: others may have fields with dots in their names.
+        """
+        return tuple(self._as_seen(change) for change in self.changes)
+
+    def _as_seen(self, change: RowChange | TableReset) -> RowChange | TableReset:
+        if not isinstance(change, RowChange) or change.kind != "update":
+            return change
+        is_certain = self.batch is not None or not any(delta.lists for delta in change.deltas)
+        return replace(change, after=None, deltas=change.deltas if is_certain else ())
 
 
 @dataclass(slots=True)
@@ -284,7 +291,8 @@ class _Transaction:
             raise Conflict("a row that this transaction writes has changed")
         self._move_unique_keys(table, write.id, before, after)
         kind = type(write).__name__.lower()
-        self.changes.append(RowChange(write.table, write.id, kind, after))  # type: ignore[arg-type]  # Write's four names are the kinds
+        deltas = (_delta(write),) if isinstance(write, Update) else ()
+        self.changes.append(RowChange(write.table, write.id, kind, after, deltas))  # type: ignore[arg-type]  # the kinds are Write's names
 
     def _move_unique_keys(self, table: _Table, row_id: RowId, before: Row | None, after: Row | None) -> None:
         for index, owners in table.indexes.items():
@@ -313,8 +321,25 @@ def _after(write: Write, before: dict[str, Value] | None) -> dict[str, Value] | 
         case Delete():
             return None
         case Update():
-            changed = {**(before or {}), **write.set}
+            lists = {name: tail.after(_list(before, name)) for name, tail in write.lists.items()}
+            changed = {**(before or {}), **write.set, **lists}
             return _decoded(bson.encode({name: value for name, value in changed.items() if name not in write.unset}))
+
+
+def _list(row: Mapping[str, Value] | None, name: str) -> list[Value]:
+    value = (row or {}).get(name)
+    assert isinstance(value, list), f"{name} is not a list"
+    return value
+
+
+def _delta(write: Update) -> Delta:
+    """As a change stream tells it."""
+    fields = _decoded(bson.encode({**write.set, **{name: list(tail.items) for name, tail in write.lists.items()}}))
+    lists = {
+        name: ListEdit(tail.keep if tail.cuts else None, dict(enumerate(_list(fields, name), tail.keep)))
+        for name, tail in write.lists.items()
+    }
+    return Delta({name: value for name, value in fields.items() if name not in lists}, write.unset, lists)
 
 
 def _key_in(index: IndexKey, row: Row | None) -> TupleKey | None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.chat.conftest import Person, Refused, WallClock
+from hub.values import Value
+from tests.chat.conftest import App, Person, Refused, WallClock
 
 State = tuple[str, str]
 STREAM: list[State] = [("On", "streaming"), ("Once upon", "streaming"), ("Once upon a", "streaming"), ("Once upon.", "complete")]
@@ -160,3 +165,205 @@ async def test_a_message_of_another_chat_is_out_of_reach(ann: Person, bob: Perso
         assert refused.value.data == {"code": "MESSAGE_NOT_FOUND", "messageId": message_id}
 
     assert [row["content"] for row in await bob.messages(bobs_chat)] == ["Bob's"]
+
+
+# --- deltas ---------------------------------------------------------------------------------------------------------------
+
+Delta = tuple[int, str]
+TEXT = "Once \U0001f600 upon"
+
+
+def utf16(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+async def add(ann: Person, chat_id: str, offset: int, delta: str, status: str = "streaming", **fields: Any) -> Any:
+    state = {"role": "assistant", "delta": delta, "offset": float(offset), "status": status, "clientMessageId": "r1", **fields}
+    return await ann.mutation("messages:streamUpsert", chatId=chat_id, **state)
+
+
+async def refusal(call: Awaitable[Any]) -> dict[str, Any]:
+    with pytest.raises(Refused) as refused:
+        await call
+    assert isinstance(refused.value.data, dict)
+    return refused.value.data
+
+
+def parts_of(app: App) -> list[Value]:
+    """The one reply as it is stored: its field, then what was added."""
+    (row,) = app.store.database.rows("messages")
+    parts = row.get("contentParts", [])
+    assert isinstance(parts, list)
+    return [row["content"], *parts]
+
+
+async def test_deltas_are_stored_as_parts_and_folded_when_the_reply_is_complete(app: App, ann: Person, chat_id: str) -> None:
+    for offset, delta in ((0, "On"), (2, "ce"), (4, " upon")):
+        answer = await add(ann, chat_id, offset, delta)
+        assert answer["status"] == "streaming"
+    assert parts_of(app) == ["On", "ce", " upon"]
+    assert await reply_in(ann, chat_id) == ("Once upon", "streaming")
+
+    assert (await add(ann, chat_id, 9, ".", "complete"))["status"] == "complete"
+
+    assert parts_of(app) == ["Once upon."]
+    assert await reply_in(ann, chat_id) == ("Once upon.", "complete")
+
+
+async def test_a_reply_that_breaks_off_is_folded_and_may_still_grow(app: App, ann: Person, chat_id: str) -> None:
+    await add(ann, chat_id, 0, "On")
+    await add(ann, chat_id, 2, "ce")
+    await add(ann, chat_id, 4, "", "error")
+    assert parts_of(app) == ["Once"]
+
+    await add(ann, chat_id, 4, " upon")
+
+    assert parts_of(app) == ["Once upon"]
+    assert await reply_in(ann, chat_id) == ("Once upon", "error")
+
+
+async def test_every_way_to_look_at_a_reply_shows_its_whole_text(ann: Person, chat_id: str) -> None:
+    await add(ann, chat_id, 0, "On")
+    await add(ann, chat_id, 2, "ce")
+    options = {"numItems": 5.0, "cursor": None}
+    page = await ann.query("messages:page", chatId=chat_id, paginationOpts=options)
+    for (row,) in (await ann.messages(chat_id), page["page"]):
+        assert (row["content"], row.keys() & {"contentParts"}) == ("Once", set())
+
+
+@pytest.mark.parametrize(
+    ("offset", "delta"),
+    [(0, "Once"), (2, "ce"), (0, "Once \U0001f600 up"), (5, "\U0001f600"), (7, ""), (0, ""), (0, TEXT)],
+    ids=repr,
+)
+async def test_a_delta_that_is_there_already_changes_nothing(
+    app: App, ann: Person, chat_id: str, clock: WallClock, offset: int, delta: str
+) -> None:
+    await add(ann, chat_id, 0, "Once ")
+    await add(ann, chat_id, 5, "\U0001f600 upon")
+    before, ts = await ann.messages(chat_id), app.store.database.now
+    clock.advance()
+    await add(ann, chat_id, offset, delta)
+    assert await ann.messages(chat_id) == before
+    assert [entry for entry in app.store.database.log if entry.ts > ts and entry.changes] == []
+
+
+async def test_a_gap_names_the_offset_that_is_expected(ann: Person, chat_id: str) -> None:
+    assert await refusal(add(ann, chat_id, 3, "x")) == {"code": "OFFSET_GAP", "expected": 0, "offset": 3}
+    assert await ann.messages(chat_id) == []
+    await add(ann, chat_id, 0, "\U0001f600 is two")
+    assert await refusal(add(ann, chat_id, 10, "x", "complete")) == {"code": "OFFSET_GAP", "expected": 9, "offset": 10}
+    assert await reply_in(ann, chat_id) == ("\U0001f600 is two", "streaming")
+
+
+async def test_no_character_is_cut(ann: Person, chat_id: str) -> None:
+    await add(ann, chat_id, 0, "ab\U0001f600cd")
+    assert await refusal(add(ann, chat_id, 3, "x")) == {"code": "OFFSET_IN_CHARACTER", "offset": 3}
+    for half in ("\ud83d", "\ude00", "x\ud83d", "\ude00x", "\ude00\ud83d"):
+        with pytest.raises(Refused, match="half a character"):
+            await add(ann, chat_id, 6, half)
+    assert await reply_in(ann, chat_id) == ("ab\U0001f600cd", "streaming")
+
+
+async def test_another_text_at_the_place_is_refused(ann: Person, chat_id: str) -> None:
+    await add(ann, chat_id, 0, "Once upon")
+    for offset, delta in ((0, "Twice"), (5, "a time"), (5, "upoN a"), (8, "\U0001f600")):
+        assert await refusal(add(ann, chat_id, offset, delta)) == {"code": "TEXT_DIFFERS", "offset": offset}
+
+
+@pytest.mark.parametrize("late", [(4, " more"), (0, "Other"), (50, "far away")], ids=repr)
+async def test_what_comes_after_the_end_is_told_so_and_changes_nothing(ann: Person, chat_id: str, late: Delta) -> None:
+    """Somebody stopped the reply: its writer hears it with the next answer."""
+    await add(ann, chat_id, 0, "Once", "complete")
+    for status in ("streaming", "error", "complete"):
+        assert (await add(ann, chat_id, *late, status))["status"] == "complete"
+    assert await reply_in(ann, chat_id) == ("Once", "complete")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"content": "x", "delta": "x", "offset": 0.0}, {"delta": "x"}, {"offset": 0.0}, {"content": "x", "offset": 0.0}],
+    ids=repr,
+)
+async def test_a_call_has_a_content_or_a_delta_with_its_offset(ann: Person, chat_id: str, form: dict[str, Any]) -> None:
+    call = ann.mutation("messages:streamUpsert", chatId=chat_id, role="assistant", status="streaming", clientMessageId="r1", **form)
+    assert await refusal(call) == {"code": "CONTENT_OR_DELTA"}
+
+
+async def test_both_forms_go_on_from_the_same_text(app: App, ann: Person, chat_id: str) -> None:
+    await add(ann, chat_id, 0, "On")
+    await ann.stream(chat_id, "Once", clientMessageId="r1")
+    await add(ann, chat_id, 4, " upon")
+    await ann.stream(chat_id, "Once", clientMessageId="r1")
+    assert parts_of(app) == ["On", "ce", " upon"], "a content that goes on from the text is stored like a delta"
+
+    await ann.stream(chat_id, "A longer text that differs", clientMessageId="r1")
+    assert parts_of(app) == ["A longer text that differs"]
+    await add(ann, chat_id, 26, "!")
+    await ann.stream(chat_id, "The end", "complete", clientMessageId="r1")
+    assert await reply_in(ann, chat_id) == ("The end", "complete")
+
+
+async def taken_or_gap(call: Awaitable[Any]) -> Any:
+    """None, or what was wrong with it."""
+    try:
+        await call
+    except Refused as refused:
+        return refused.data
+    return None
+
+
+def after(text: str, offset: int, delta: str) -> str:
+    """The text up to the delta's end."""
+    return text.encode("utf-16-le")[: 2 * (offset + utf16(delta))].decode("utf-16-le")
+
+
+pieces = st.lists(st.text("ab\u00e9\u4e16\U0001f600\U0001f680", min_size=1, max_size=4), min_size=1, max_size=12)
+
+
+@given(pieces=pieces, data=st.data(), end=st.sampled_from(["complete", "error"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+async def test_however_a_text_is_cut_repeated_and_reordered_it_ends_the_same(
+    app: App, ann: Person, chat_id: str, pieces: list[str], data: st.DataObject, end: str
+) -> None:
+    """Each delta is sent until it is taken; some are cut anew, some come again, two writers take turns."""
+    text, name = "".join(pieces), f"r{next(names)}"
+    cuts = st.lists(st.integers(0, len(text)), max_size=6).map(lambda at: sorted({0, len(text), *at}))
+    deltas = [(utf16(text[:start]), text[start:stop]) for _ in range(2) for start, stop in itertools.pairwise(data.draw(cuts))]
+    waiting = data.draw(st.permutations(deltas + data.draw(st.lists(st.sampled_from(deltas), max_size=3))))
+    stored = ""
+    while waiting:
+        left: list[Delta] = []
+        for offset, delta in waiting:
+            taken = await taken_or_gap(add(ann, chat_id, offset, delta, clientMessageId=name))
+            if taken is None:
+                stored = max(stored, after(text, offset, delta), key=len)
+            else:
+                assert taken == {"code": "OFFSET_GAP", "expected": utf16(stored), "offset": offset}
+                left.append((offset, delta))
+        assert len(left) < len(waiting), "the delta at the end of the text is always taken"
+        waiting = left
+    await add(ann, chat_id, data.draw(st.sampled_from(deltas))[0], "", end, clientMessageId=name)
+
+    by_deltas = [row for row in await ann.messages(chat_id) if row["clientMessageId"] == name]
+    assert [(row["content"], row["status"]) for row in by_deltas] == [(text, end)]
+
+
+names = itertools.count()
+
+
+async def test_concurrent_writers_of_one_text_make_it_once(app: App, ann: Person, chat_id: str) -> None:
+    text = "".join(f"token {n} \U0001f600 " for n in range(40))
+
+    async def write(step: int) -> None:
+        sent = 0
+        while sent < len(text):
+            await add(ann, chat_id, utf16(text[:sent]), text[sent : sent + step])
+            sent += step
+
+    await asyncio.gather(*(write(step) for step in (1, 3, 7, 7, 50)))
+
+    assert await reply_in(ann, chat_id) == (text, "streaming")
+    assert len(parts_of(app)) <= 65
+    await add(ann, chat_id, utf16(text), "", "complete")
+    assert parts_of(app) == [text]

@@ -76,5 +76,6 @@ def _request(write: Write) -> Any:
         case Delete():
             return DeleteOne({"_id": write.id})
         case Update():
-            change = {"$set": dict(write.set), "$unset": dict.fromkeys(write.unset, True)}
+            pushed = {name: {"$each": list(tail.items)} for name, tail in write.lists.items()}
+            change = {"$set": dict(write.set), "$unset": dict.fromkeys(write.unset, True), "$push": pushed}
             return UpdateOne({"_id": write.id}, {name: fields for name, fields in change.items() if fields})

@@ -55,6 +55,8 @@ steps = st.one_of(
     st.tuples(st.just("add"), screens, rooms, ranks, st.sampled_from([None, None, "alice", "bob"])),
     st.tuples(st.just("move"), screens, notes, rooms, ranks),
     st.tuples(st.just("write"), screens, notes),
+    st.tuples(st.just("say"), screens, notes, st.lists(st.text("ab\u00e9\U0001f600", max_size=3), max_size=70)),
+    st.tuples(st.just("tag"), screens, notes, st.integers(0, 5), st.lists(st.sampled_from("xyz"), max_size=4)),
     st.tuples(st.just("remove"), screens, notes),
     st.tuples(st.just("both"), screens, ranks),
     st.tuples(st.just("refuse"), screens, rooms),
@@ -103,6 +105,10 @@ class World:
                 await self.with_note(note, lambda id: self.mutate(screen, "notes:move", noteId=id, room=room, rank=rank))
             case ("write", screen, note):
                 await self.with_note(note, lambda id: self.mutate(screen, "notes:write", noteId=id, text=next(self.names)))
+            case ("say", screen, note, more):
+                await self.with_note(note, lambda id: self.mutate(screen, "notes:say", noteId=id, more=more))
+            case ("tag", screen, note, keep, tags):
+                await self.with_note(note, lambda id: self.mutate(screen, "notes:tag", noteId=id, keep=keep, tags=tags))
             case ("remove", screen, note):
                 await self.with_note(note, lambda id: self.mutate(screen, "notes:remove", noteId=id))
             case ("both", screen, rank):

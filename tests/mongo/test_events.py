@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core.commits import BatchId, Commit, RowChange, TableReset
+from hub.core.deltas import applied
 from hub.mongo.events import MAYBE_CUT_BYTES, Assembler, decode, start_position, token_time
 from hub.timestamps import Timestamp, pack
+from hub.values import Row
 
 
 def at(increment: int) -> Timestamp:
@@ -133,6 +135,63 @@ def test_another_hubs_commit_has_no_name_and_no_images_of_updates() -> None:
     events = [moved_clock(1, 7, "theirs"), an_event(1, 1, "update", updateDescription={})]
     (commit,) = an_assembler(mine={}).add(events, a_token(1, 1), 900).commits
     assert (commit.batch, commit.changes) == (None, (RowChange("messages", "m1", "update"),))
+
+
+HELD: Row = {"_id": "m1", "n": 1, "gone": True, "parts": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("description", "after"),
+    [
+        pytest.param(
+            {"updatedFields": {"n": 2}, "removedFields": ["gone"]}, {"_id": "m1", "n": 2, "parts": ["a", "b"]}, id="fields"
+        ),
+        pytest.param({"updatedFields": {"parts.2": "c", "n": 2}}, {**HELD, "n": 2, "parts": ["a", "b", "c"]}, id="a longer list"),
+        pytest.param(
+            {"updatedFields": {"parts.1": "c"}, "truncatedArrays": [{"field": "parts", "newSize": 2}]},
+            {**HELD, "parts": ["a", "c"]},
+            id="another tail",
+        ),
+        pytest.param({"updatedFields": {"parts.12": "c"}}, None, id="a gap"),
+        pytest.param({"updatedFields": {"n.0": "c"}}, None, id="no list"),
+        pytest.param({"updatedFields": {"n.x": "c"}}, None, id="a field of an object"),
+        pytest.param({"updatedFields": {"n.x.0": "c"}}, None, id="something deeper"),
+        pytest.param({"updatedFields": {}, "removedFields": ["n.x"]}, None, id="a field of an object is gone"),
+        pytest.param({"updatedFields": {}, "truncatedArrays": [{"field": "n.x", "newSize": 0}]}, None, id="a list of an object"),
+    ],
+)
+def test_what_another_hub_updated_is_known_where_its_delta_is_certain(description: dict[str, Any], after: Row | None) -> None:
+    events = [moved_clock(1, 7, "theirs"), an_event(1, 1, "update", updateDescription=description)]
+    assert brought_forward(events) == after
+
+
+def test_of_other_writers_only_whole_fields_are_certain() -> None:
+    assert brought_forward([an_event(1, 1, "update", updateDescription={"updatedFields": {"n": 2}})]) == {**HELD, "n": 2}
+    assert brought_forward([an_event(1, 1, "update", updateDescription={"updatedFields": {"parts.2": "c"}})]) is None
+
+
+def test_what_one_commit_did_to_a_row_in_several_steps_is_known_together() -> None:
+    one, other = {"updatedFields": {"n": 2, "m": 1}}, {"updatedFields": {"n": 3}, "removedFields": ["gone"]}
+    unsure = {"updatedFields": {"n.x": 1}}
+    steps = [an_event(1, 1, "update", row_id="m1", updateDescription=step) for step in (one, other)]
+    assert brought_forward(steps) == {"_id": "m1", "n": 3, "m": 1, "parts": ["a", "b"]}
+    assert brought_forward([*steps, an_event(1, 1, "update", updateDescription=unsure)]) is None
+    assert brought_forward([an_event(1, 1, "update", updateDescription=unsure), *steps]) is None
+
+    ((inserted,),) = changes_of([an_event(1, 0, row_id="m1", fullDocument=HELD), *steps])
+    assert (inserted.kind, inserted.after) == ("update", {"_id": "m1", "n": 3, "m": 1, "parts": ["a", "b"]})
+
+
+def changes_of(events: list[dict[str, Any]]) -> list[list[RowChange]]:
+    commits = an_assembler().add(events, a_token(1, 9), 900).commits
+    return [[change for change in commit.changes if isinstance(change, RowChange)] for commit in commits]
+
+
+def brought_forward(events: list[dict[str, Any]]) -> Row | None:
+    """The held row after the one change that the events are; None if that is not certain."""
+    ((change,),) = changes_of(events)
+    assert change.is_unresolved
+    return applied(HELD, change.deltas) if change.deltas else None
 
 
 def test_a_record_alone_is_a_commit_and_a_mark_is_not() -> None:

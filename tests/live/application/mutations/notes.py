@@ -35,6 +35,31 @@ async def write(ctx: MutationContext, note_id: Id[Note], text: str) -> bool:
 
 
 @mutation
+async def say(ctx: MutationContext, note_id: Id[Note], more: list[str]) -> bool:
+    """Adds to the note's body, one after the other."""
+    for piece in more:
+        note = await ctx.db.get(Note, note_id)
+        if note is None:
+            return False
+        draft = note.draft()
+        draft.body = (note.body or "") + piece
+        await ctx.db.patch(draft)
+    return True
+
+
+@mutation
+async def tag(ctx: MutationContext, note_id: Id[Note], keep: int, tags: list[str]) -> bool:
+    """The note keeps its first tags, and gets these after them."""
+    note = await ctx.db.get(Note, note_id)
+    if note is None:
+        return False
+    draft = note.draft()
+    draft.tags = [*(note.tags or [])[:keep], *tags]
+    await ctx.db.patch(draft)
+    return True
+
+
+@mutation
 async def remove(ctx: MutationContext, note_id: Id[Note]) -> bool:
     if await ctx.db.get(Note, note_id) is None:
         return False
