@@ -36,9 +36,14 @@ def owner_of(chat: int, users: int) -> int:
     return chat % users
 
 
+def marked(mark: int) -> bytes:
+    """What a frame contains that shows the message."""
+    return MARK + b"%0*d" % (MARK_DIGITS, mark)
+
+
 def text(mark: int) -> str:
     """A message of 200 bytes that can be told from all others."""
-    return f"{MARK.decode()}{mark:0{MARK_DIGITS}d} ".ljust(TEXT_BYTES, "x")
+    return f"{marked(mark).decode()} ".ljust(TEXT_BYTES, "x")
 
 
 def mark_in(frame: bytes) -> int:
@@ -65,21 +70,17 @@ USERS = 500
 
 
 async def seed(client: Client, database: str, *, chats: int) -> None:
-    """500 users, so many chats, 20 messages in each of the first ten chats and one in the others."""
+    """500 users, so many chats, 20 messages in each: whichever room is shown, its list is as long as any other."""
     db = client[database]
     moment = {"createdAt": _now_ms, "updatedAt": _now_ms, "_creationTime": _now_ms}
     await db.users.insert_many([{"_id": user_id(n), "externalId": user_id(n), **moment} for n in range(USERS)])
-    marks = itertools.count()
+    numbers = itertools.count()
     for some in _slices(chats):
         await db.chats.insert_many(
             [{"_id": chat_id(n), "userId": user_id(owner_of(n, USERS)), "title": "a chat", **moment} for n in some]
         )
         await db.messages.insert_many(
-            [
-                message_row(f"seed{mark:09d}", n, USERS, 0, _now_ms - 1000 + i)
-                for n in some
-                for i, mark in zip(range(ROOM_ROWS if n < 10 else 1), marks, strict=False)
-            ]
+            [message_row(f"seed{next(numbers):09d}", n, USERS, 0, _now_ms - 1000 + i) for n in some for i in range(ROOM_ROWS)]
         )
 
 

@@ -1,8 +1,8 @@
 """The floors: what has to be paid by anybody, without a hub. A process of its own: `python -m bench.floors PORT MONGO_URL`.
 
 - `/broadcast`: sockets that get whatever is posted to `/publish`, one ASGI send each.
-- `/follow`: sockets that get each inserted message from this process's own change stream; a text that such a socket sends is
-  written as `messages:send` is, and answered when it is committed.
+- `/follow?chat=`: sockets that get each message of that chat from this process's own change stream; a text that such a socket
+  sends is written as `messages:send` is, and answered when it is committed.
 - `/idle`: sockets of which nothing is asked.
 """
 
@@ -30,7 +30,7 @@ class Floors:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._audience: set[WebSocket] = set()
-        self._followers: set[WebSocket] = set()
+        self._followers: dict[str, set[WebSocket]] = {}
 
     def app(self) -> Starlette:
         routes = [
@@ -68,7 +68,8 @@ class Floors:
 
     async def _follow(self, socket: WebSocket) -> None:
         await socket.accept()
-        self._followers.add(socket)
+        followers = self._followers.setdefault(socket.query_params.get("chat", ""), set())
+        followers.add(socket)
         try:
             while True:
                 asked = json.loads(await socket.receive_text())
@@ -77,15 +78,17 @@ class Floors:
         except WebSocketDisconnect:
             pass
         finally:
-            self._followers.discard(socket)
+            followers.discard(socket)
 
     async def _push_inserts(self) -> None:
         only = [{"$match": {"operationType": "insert", "ns.coll": "messages", "fullDocument.role": "user"}}]
         async with await self._client[BARE_DB].watch(only, max_await_time_ms=1000) as stream:
             async for event in stream:
-                text = json.dumps(event["fullDocument"])
-                for socket in tuple(self._followers):
-                    await socket.send_text(text)
+                followers = self._followers.get(event["fullDocument"]["chatId"])
+                if followers:
+                    text = json.dumps(event["fullDocument"])
+                    for socket in tuple(followers):
+                        await socket.send_text(text)
 
 
 async def _until_closed(socket: WebSocket) -> None:

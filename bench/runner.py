@@ -51,7 +51,7 @@ async def run(jobs: Sequence[Case], servers: Servers, progress: Callable[[Case],
     for case in jobs:
         progress(case)
         if WORKLOADS[case.workload].FRESH:
-            await servers.restart()
+            await servers.restart(case.contender)
         try:
             findings.measured.setdefault(case, []).append(await _measure(case, servers))
         except Unavailable as error:

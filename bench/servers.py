@@ -20,11 +20,15 @@ from pathlib import Path
 from pymongo import AsyncMongoClient
 
 from bench import chat
-from bench.jobs import Places
+from bench.jobs import Contender, Places
 from hub.mongo.embedded import EmbeddedMongod, find_mongod
 
 REPOSITORY = Path(__file__).parents[1]
 PEER = Path(__file__).parent / "peer"
+BARE_CHATS = 200
+"""As many as the floors are asked for."""
+CACHE_BYTES = 2 * 1024**3
+"""The lists of 10,000 rooms are held in memory at once; the setting's default is for fewer."""
 READY_S = 40.0
 STOP_S = 12.0
 
@@ -141,11 +145,12 @@ class Servers:
             peer_pid=self.peer.pid if self.peer else None,
         )
 
-    async def restart(self) -> None:
-        """The hub and the floors anew, for what must be seen on a process without a past: memory, a cold start."""
-        for server in (self.hub, self.bare):
-            await server.stop()
-            await server.start()
+    async def restart(self, contender: Contender) -> None:
+        """Its server anew, for what must be seen on a process without a past: memory, a cold start."""
+        server = {"bare": self.bare, "peer": self.peer}.get(contender, self.hub)
+        assert server is not None, "whoever is not there has no jobs"
+        await server.stop()
+        await server.start()
 
 
 @contextlib.asynccontextmanager
@@ -154,12 +159,12 @@ async def running(folder: Path, *, chats: int) -> AsyncIterator[Servers]:
         binary = find_mongod(Path(os.environ["HUB_MONGOD"]) if os.environ.get("HUB_MONGOD") else None)
         mongod = await stack.enter_async_context(EmbeddedMongod(binary, folder / "mongo"))
         key = secrets.token_hex(16)
-        hub = await _started(stack, _hub(folder, mongod.url, key))  # it makes the indexes of its tables
         async with AsyncMongoClient[chat.Document](mongod.url) as client:
             await chat.index_bare(client)
-            for database in (chat.HUB_DB, chat.BARE_DB):
-                await chat.seed(client, database, chats=chats)
+            await chat.seed(client, chat.HUB_DB, chats=chats)
+            await chat.seed(client, chat.BARE_DB, chats=BARE_CHATS)
             version = (await client.server_info())["version"]
+        hub = await _started(stack, _hub(folder, mongod.url, key))  # it makes the indexes of its tables
         bare = await _started(stack, _bare(folder, mongod.url))
         peer, problem = None, ""
         try:
@@ -185,6 +190,7 @@ def _hub(folder: Path, mongo_url: str, key: str) -> Server:
         "HUB_LOG_LEVEL": "WARNING",
         "HUB_DATA_DIR": str(folder / "hub"),
         "HUB_APP_DIR": str(REPOSITORY),
+        "HUB_CACHE_MAX_BYTES": str(CACHE_BYTES),
         "HUB_PORT": str(port),
     }
     command = [sys.executable, "-c", "from hub.cli import main; main()", "serve"]

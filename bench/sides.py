@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from bench.chat import MARK, MARK_DIGITS, ROOM_ROWS, USERS, chat_id, owner_of, text, user_id
+from bench.chat import MARK, ROOM_ROWS, USERS, chat_id, marked, owner_of, text, user_id
 from bench.jobs import Case, Places
 from bench.sockets import HttpConnection, WebSocket
 
@@ -208,12 +208,12 @@ class BroadcastSide:
         socket = await HubSide(self._places).subscribe(0, frames.append)
         socket.close()
         frame = next(frame for frame in frames if MARK in frame)
-        at = frame.rfind(MARK) + len(MARK)
-        self._before, self._behind = frame[:at], frame[at + MARK_DIGITS :]
+        at = frame.rfind(MARK)
+        self._before, self._behind = frame[:at], frame[at + len(marked(0)) :]
 
     async def send(self, chat: int, mark: int) -> None:
         assert self._connection is not None
-        await self._connection.post("/publish", self._before + b"%0*d" % (MARK_DIGITS, mark) + self._behind)
+        await self._connection.post("/publish", self._before + marked(mark) + self._behind)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -221,7 +221,7 @@ class BroadcastSide:
 
 
 class FollowSide:
-    """Bare insert → own change stream → socket."""
+    """Bare insert → own change stream → socket; each socket gets the messages of the chat that it asks for."""
 
     def __init__(self, places: Places) -> None:
         self._url = places.bare_url
@@ -230,7 +230,7 @@ class FollowSide:
         self._answer: asyncio.Future[None] | None = None
 
     async def subscribe(self, chat: int, on_text: OnText) -> WebSocket:
-        return await WebSocket.open(self._url, "/follow", on_text)
+        return await WebSocket.open(self._url, f"/follow?chat={chat_id(chat)}", on_text)
 
     async def open_writer(self) -> None:
         self._writer = await WebSocket.open(self._url, "/follow", self._answered)

@@ -126,7 +126,8 @@ def _writing(findings: Findings) -> list[Figure]:
 def _sockets(findings: Findings) -> list[Figure]:
     memory = figure_of("KiB a socket")
     warm, accepted = _rounds(findings, "storm", "warm"), _rounds(findings, "storm", "bare")
-    above = [hub.server_us - bare.server_us for hub, bare in zip(warm, accepted, strict=False)]
+    pairs = zip(warm, accepted, strict=True) if len(warm) == len(accepted) else ()
+    above = [hub.server_us - bare.server_us for hub, bare in pairs]
     mixed = _rounds(findings, "mixed", "hub")
     idle = [_rounds(findings, "idle", who) for who in ("hub", "bare")]
     return [

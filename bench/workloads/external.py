@@ -10,17 +10,19 @@ import time
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from bench.chat import HUB_DB, USERS, Document, mark_in, message_row
-from bench.jobs import Case, Measurement, Places, Scale, case
+from bench.chat import BARE_DB, HUB_DB, USERS, Document, mark_in, message_row
+from bench.jobs import Case, Contender, Measurement, Places, Scale, case
 from bench.measuring import Meter
-from bench.sides import HubSide, new_mark
+from bench.sides import new_mark, side_of
 
 TITLE = "External writes"
 TEXT = (
     "A script inserts rows straight into MongoDB, at the given rate, in batches of 50: into `messages`, spread over 80 chats of "
     "which none is shown (watched), or into a collection that is no table of the hub (unwatched). Ten times a second it inserts "
     "a row into the chat that is shown. Latency is from that insert's call to its arrival at the subscriber. An operation is "
-    "one row. `finds` counts how often the tables were read in the database meanwhile, for each commit that the shown chat saw."
+    "one row. `finds` counts how often the tables were read in the database meanwhile, for each commit that the shown chat saw. "
+    "Bare follows the same rows with a change stream of its own and sends those of the shown chat; the peer sees only what is "
+    "written through it."
 )
 OPERATION = "row"
 FRESH = False
@@ -32,7 +34,12 @@ FIRST_CHAT = 10
 
 def cases(scale: Scale) -> list[Case]:
     rate, seconds = {"tiny": (500, 1.0), "quick": (5_000, 1.5), "full": (5_000, 3.0)}[scale]
-    return [case("external", "hub", rows_per_s=rate, collection=name, seconds=seconds) for name in ("watched", "unwatched")]
+    contenders: list[Contender] = ["hub", "bare"]
+    return [
+        case("external", who, rows_per_s=rate, collection=name, seconds=seconds)
+        for name in ("watched", "unwatched")
+        for who in contenders
+    ]
 
 
 class Writer:
@@ -72,7 +79,8 @@ async def drive(case: Case, places: Places) -> Measurement:
             all_seen.set()
 
     async with AsyncMongoClient[Document](places.mongo_url) as client:
-        db = client[HUB_DB]
+        is_hub = case.contender == "hub"
+        db = client[HUB_DB if is_hub else BARE_DB]
 
         async def show() -> None:
             while time.perf_counter() < until:
@@ -83,10 +91,11 @@ async def drive(case: Case, places: Places) -> Measurement:
                 await db.messages.insert_one(row)
                 await asyncio.sleep(SHOWN_EVERY_S)
 
-        socket = await HubSide(places).subscribe(SHOWN_CHAT, see)
+        side = side_of(case, places)
+        socket = await side.subscribe(SHOWN_CHAT, see)
         writer = Writer(db.messages if case.text("collection") == "watched" else db.somebody_elses, chats=80)
         finds = await _finds(client)
-        meter = Meter(places, places.hub_pid)
+        meter = Meter(places, side.pid)
         until = time.perf_counter() + case.number("seconds")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(writer.write(case.number("rows per s"), case.number("seconds")))
@@ -94,7 +103,8 @@ async def drive(case: Case, places: Places) -> Measurement:
         async with asyncio.timeout(30):
             await all_seen.wait()
         measured = meter.read(writer.written, latencies_ms)
-        measured.figures["finds for each commit shown"] = (await _finds(client) - finds) / max(1, len(latencies_ms))
+        if is_hub:
+            measured.figures["finds for each commit shown"] = (await _finds(client) - finds) / max(1, len(latencies_ms))
     socket.close()
     return measured
 

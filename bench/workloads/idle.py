@@ -6,14 +6,14 @@ import asyncio
 
 from bench.jobs import Case, Contender, Measurement, Places, Scale, case
 from bench.measuring import Meter, memory_bytes
-from bench.sides import HubSide
+from bench.sides import side_of
 from bench.sockets import WebSocket
 
 TITLE = "Idle sockets"
 TEXT = (
-    "So many sockets with one live query each, of a hundred rooms, and nothing is written; bare: as many accepted sockets. "
-    "Memory is what the server's resident memory grew by, for each socket. An operation is one socket; the CPU is what all of "
-    "them together take of a core (heartbeats)."
+    "So many sockets with one live query each, of a hundred rooms, and nothing is written; bare: as many accepted sockets; the "
+    "peer: as many with one query. Memory is what the server's resident memory grew by, for each socket. An operation is one "
+    "socket; the CPU is what all of them together cost (heartbeats)."
 )
 OPERATION = "socket"
 FRESH = True
@@ -23,15 +23,15 @@ OPENING = 100
 
 def cases(scale: Scale) -> list[Case]:
     sockets, seconds = {"tiny": (100, 1.0), "quick": (1_000, 2.0), "full": (10_000, 30.0)}[scale]
-    contenders: list[Contender] = ["hub", "bare"]
+    contenders: list[Contender] = ["hub", "bare", "peer"]
     return [case("idle", who, sockets=sockets, seconds=seconds) for who in contenders]
 
 
 async def drive(case: Case, places: Places) -> Measurement:
     count = case.count("sockets")
+    side = side_of(case, places)
+    pid = side.pid
     is_bare = case.contender == "bare"
-    pid = places.bare_pid if is_bare else places.hub_pid
-    side = HubSide(places)
 
     def opening(n: int) -> asyncio.Task[WebSocket]:
         wanted = WebSocket.open(places.bare_url, "/idle", lambda _: None) if is_bare else side.subscribe(n % ROOMS, lambda _: None)
@@ -47,7 +47,7 @@ async def drive(case: Case, places: Places) -> Measurement:
     await asyncio.sleep(case.number("seconds"))
     measured = meter.read(count)
     measured.figures["KiB a socket"] = grown / count / 1024
-    measured.figures["% of a core"] = measured.server_cpu_s / measured.wall_s * 100
+    measured.figures["CPU s a minute"] = measured.server_cpu_s / measured.wall_s * 60
     for socket in sockets:
         socket.close()
     return measured

@@ -13,9 +13,9 @@ from bench.sockets import WebSocket
 
 TITLE = "Rooms"
 TEXT = (
-    "So many distinct live queries, each of a chat of its own, ten on every socket; each message goes to one of the chats, in "
-    "turn, and the next one when it was seen. What the open sockets cost while nothing is written is measured before, and taken "
-    "off: the server's CPU here is that of the commits. An operation is one message."
+    "So many distinct live queries, each of a chat of its own with its newest 20 messages, ten on every socket; each message "
+    "goes to one of the chats, in turn, and the next one when it was seen. What the open sockets cost while nothing is written "
+    "is measured before, and taken off: the server's CPU here is that of the commits. An operation is one message."
 )
 OPERATION = "commit"
 FRESH = False

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.jobs import Case, Measurement, Places, case, read_job, read_measurement, write_job, write_measurement
+from bench.jobs import Case, Measurement, Places, Scale, case, read_job, read_measurement, write_job, write_measurement
 from bench.runner import Findings, plan
 from bench.targets import Figure, figures
 from bench.workloads import WORKLOADS
@@ -63,6 +63,21 @@ def test_a_figure_without_its_pair_says_so_and_is_not_met(findings: Findings) ->
     assert found.found is None
     assert (found.shown, found.verdict) == ("not measured", "–")
     assert not found.is_met
+
+
+@pytest.mark.parametrize("scale", ["tiny", "quick", "full"])
+def test_a_whole_run_finds_every_figure(scale: Scale) -> None:
+    findings = Findings()
+    for one in plan(scale, list(WORKLOADS), has_peer=True):
+        found = measured()
+        found.figures = dict.fromkeys(
+            ["KiB a socket", "% of a core", "finds for each commit shown", "ms to the own transition, p50"], 1.0
+        )
+        if one.workload == "fan_out":
+            found.server_cpu_s = 0.01 * one.number("subscribers")  # else a further subscriber would cost nothing
+        findings.measured.setdefault(one, []).append(found)
+
+    assert [one.name for one in figures(findings) if one.found is None] == []
 
 
 def test_the_contenders_of_a_case_stand_next_to_each_other_and_nobody_is_always_first() -> None:
