@@ -26,7 +26,7 @@ def append_at(text: str, delta: str, offset: int) -> str:
     codes: OFFSET_GAP beyond the text's end, which `expected` says; TEXT_DIFFERS where something else is there; OFFSET_IN_CHARACTER
     and HALF_CHARACTER for an offset or a delta that would cut a pair of surrogates.
     """
-    if _UNPAIRED.search(delta):
+    if has_half(delta):
         raise ApplicationError({"code": "HALF_CHARACTER"}, "the delta has half of a character: an unpaired surrogate")
     length = utf16_length(text)
     if offset == length:
@@ -39,6 +39,11 @@ def append_at(text: str, delta: str, offset: int) -> str:
     if not (there.startswith(more) or more.startswith(there)):
         raise ApplicationError({"code": "TEXT_DIFFERS", "offset": offset}, "another text is there already")
     return text + more[len(there) :].decode("utf-16-le")
+
+
+def has_half(text: str) -> bool:
+    """Whether there is an unpaired surrogate in it, which no UTF-8 can carry."""
+    return _UNPAIRED.search(text) is not None
 
 
 def whole_characters(text: str) -> tuple[str, str]:

@@ -6,7 +6,9 @@ Every error it raises is a `hub.HubError`; the classes worth catching by name ar
 from hub.client.asynchronous import AsyncHubClient, AsyncSubscription
 from hub.client.errors import FunctionFailed, MutationOutcomeUnknown, RateLimited, UnexpectedAnswer
 from hub.client.options import Timeouts
+from hub.client.outgoing import Pacing
 from hub.client.references import Mutation, Page, PageOptions, Query
+from hub.client.streams import AsyncTextStream, TextStream
 from hub.client.sync import HubClient, Subscription
 from hub.errors import (
     ApplicationError,
@@ -31,6 +33,7 @@ __all__ = [
     "ArgumentValidation",
     "AsyncHubClient",
     "AsyncSubscription",
+    "AsyncTextStream",
     "BadRequest",
     "Conflict",
     "Forbidden",
@@ -45,12 +48,14 @@ __all__ = [
     "MutationOutcomeUnknown",
     "NotCaughtUp",
     "OutcomeUnknown",
+    "Pacing",
     "Page",
     "PageOptions",
     "Query",
     "RateLimited",
     "RequestMismatch",
     "Subscription",
+    "TextStream",
     "Timeouts",
     "Unauthorized",
     "Unavailable",

@@ -25,8 +25,10 @@ from hub.client.credentials import Credentials, FetchToken, Login
 from hub.client.following import Following, Rejected
 from hub.client.latest import Latest
 from hub.client.options import MAX_CONNECTIONS, Timeouts, read_address
+from hub.client.outgoing import Outgoing, Pacing
 from hub.client.references import Args, Mutation, Query, opened
 from hub.client.sockets import LOST, read_loss, refuse_redirect, socket_options
+from hub.client.streams import TextStream
 from hub.errors import HubError
 
 log = logging.getLogger(__name__)
@@ -124,6 +126,30 @@ class HubClient:
         )
         self._subscriptions.add(subscription)
         return subscription
+
+    @overload
+    def stream_text(self, call: Mutation[T], /, *, offset: int = 0, pacing: Pacing | None = None) -> TextStream[T]: ...
+
+    @overload
+    def stream_text(
+        self, path: str, args: Args | None = None, /, *, offset: int = 0, pacing: Pacing | None = None, **named: Any
+    ) -> TextStream: ...
+
+    def stream_text(
+        self,
+        call: str | Mutation[Any],
+        args: Args | None = None,
+        /,
+        *,
+        offset: int = 0,
+        pacing: Pacing | None = None,
+        **named: Any,
+    ) -> TextStream:
+        """A text that comes in pieces, from a model for one, written exactly once by a mutation that takes `delta`, `offset` and
+        `status`, as `messages:streamUpsert` does. `offset`: where it goes on, if its beginning is there already."""
+        path, args = opened(call, args, named)
+        text = Outgoing(args, offset, pacing or Pacing())
+        return TextStream(text, lambda write: self.mutation(path, write.args, idempotency_key=write.idempotency_key))
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
