@@ -1,17 +1,22 @@
 /**
  * Values that outlive the page, so that the next one has something to show before the hub answers.
  *
- * Stored values are a copy that may be gone at any time: too old, too many, too large ones are dropped, and a browser that
- * refuses to store is not an error.
+ * What is stored is a copy that may be gone at any time: too old, too many, too large values are dropped, and a browser that
+ * refuses to store is not an error. Values are written a moment after they came, the last of several, and when the page goes.
  */
 
-import type { Json } from "./values.js";
+import { unref } from "./platform.js";
+import { fromStock, toStock } from "./values.js";
 
-/** Where values are stored: by scope (deployment, issuer, subject) and query. Values are in stock form: plain JSON. */
+/** Where a client stores values, by scope (deployment, issuer, subject) and query. Made by `sessionCache` and `indexedDbCache`. */
 export interface ValueCache {
+  /** Whether the client holds values in stock form; set by the client. */
+  holdsStockForm: boolean;
   /** The values of a scope, the ones stored last at the end. */
-  load(scope: string): Promise<[key: string, value: Json][]>;
-  save(scope: string, entries: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
+  load(scope: string): Promise<(readonly [key: string, value: unknown])[]>;
+  store(scope: string, key: string, value: unknown): void;
+  /** Writes what is waiting to be written. */
+  flush(): Promise<void>;
   /** Removes what is stored under a deployment, but for one scope. */
   erase(deployment: string, except: string | undefined): Promise<void>;
 }
@@ -26,111 +31,139 @@ export interface CacheLimits {
   readonly maxAgeMs?: number;
 }
 
+/** `text` is the JSON of a value in stock form. */
 interface Entry {
   readonly key: string;
   readonly at: number;
   readonly text: string;
 }
 
+interface Storing {
+  read(scope: string): Promise<Entry[]>;
+  write(scope: string, entries: Entry[]): Promise<void>;
+  remove(scope: string, keys: string[]): Promise<void>;
+  erase(deployment: string, except: string | undefined): Promise<void>;
+}
+
 const DAY_MS = 86_400_000;
+const WRITE_AFTER_MS = 250;
 
-function limitsOf(limits: CacheLimits): Required<CacheLimits> {
-  return { entries: 50, valueLength: 262_144, maxAgeMs: DAY_MS, ...limits };
+class StoredValues implements ValueCache {
+  holdsStockForm = false;
+  readonly #storing: Storing;
+  readonly #limits: Required<CacheLimits>;
+  readonly #unwritten = new Map<string, unknown>();
+  #scope = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(storing: Storing, limits: CacheLimits) {
+    this.#storing = storing;
+    this.#limits = { entries: 50, valueLength: 262_144, maxAgeMs: DAY_MS, ...limits };
+    globalThis.addEventListener?.("pagehide", () => void this.flush());
+  }
+
+  async load(scope: string): Promise<(readonly [string, unknown])[]> {
+    const entries = await this.#storing.read(scope).catch(() => []);
+    const youngEnough = oldestFirst(entries).filter(({ at }) => Date.now() - at < this.#limits.maxAgeMs);
+    return youngEnough.map(({ key, text }) => {
+      const value: unknown = JSON.parse(text);
+      return [key, this.holdsStockForm ? value : fromStock(value)];
+    });
+  }
+
+  store(scope: string, key: string, value: unknown): void {
+    if (scope !== this.#scope) this.#unwritten.clear();
+    this.#scope = scope;
+    this.#unwritten.set(key, value);
+    this.#timer ??= unref(setTimeout(() => void this.flush(), WRITE_AFTER_MS));
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const at = Date.now();
+    const scope = this.#scope;
+    const entries = [...this.#unwritten].map(([key, value]) => ({ key, at, text: JSON.stringify(toStock(value)) }));
+    this.#unwritten.clear();
+    const small = entries.filter(({ text }) => text.length <= this.#limits.valueLength);
+    if (small.length > 0) await this.#write(scope, small).catch(() => {});
+  }
+
+  async erase(deployment: string, except: string | undefined): Promise<void> {
+    if (this.#scope !== except) this.#unwritten.clear();
+    await this.#storing.erase(deployment, except).catch(() => {});
+  }
+
+  async #write(scope: string, entries: Entry[]): Promise<void> {
+    await this.#storing.write(scope, entries);
+    const all = oldestFirst(await this.#storing.read(scope));
+    const tooMany = all.slice(0, Math.max(0, all.length - this.#limits.entries));
+    if (tooMany.length > 0) await this.#storing.remove(scope, tooMany.map(({ key }) => key));
+  }
 }
 
-function toEntries(entries: readonly (readonly [string, unknown])[], { valueLength }: Required<CacheLimits>): Entry[] {
-  const at = Date.now();
-  return entries.map(([key, value]) => ({ key, at, text: JSON.stringify(value) })).filter(({ text }) => text.length <= valueLength);
-}
-
-function toValues(entries: Entry[], { maxAgeMs }: Required<CacheLimits>): [string, Json][] {
-  const youngEnough = entries.filter(({ at }) => Date.now() - at < maxAgeMs).sort((one, other) => one.at - other.at);
-  return youngEnough.map(({ key, text }) => [key, JSON.parse(text) as Json]);
-}
-
-/** Of `entries`, the keys that are too many. */
-function surplus(entries: Entry[], limits: Required<CacheLimits>): string[] {
-  const oldestFirst = [...entries].sort((one, other) => one.at - other.at);
-  return oldestFirst.slice(0, Math.max(0, entries.length - limits.entries)).map(({ key }) => key);
+function oldestFirst(entries: Entry[]): Entry[] {
+  return [...entries].sort((one, other) => one.at - other.at);
 }
 
 /** Values in `sessionStorage`: each tab has its own, and they go with it. */
 export function sessionCache(limits: CacheLimits = {}): ValueCache {
-  const bounds = limitsOf(limits);
-  const storage = (): Storage | undefined => {
-    try {
-      return globalThis.sessionStorage;
-    } catch {
-      return undefined; // the browser forbids it for this page
-    }
-  };
-  const keys = (prefix: string): string[] => {
-    const store = storage();
-    const all = Array.from({ length: store?.length ?? 0 }, (_, index) => store?.key(index) ?? "");
-    return all.filter((key) => key.startsWith(prefix));
-  };
-  const read = (scope: string): Entry[] => keys(`${scope} `).map((key) => JSON.parse(storage()!.getItem(key)!) as Entry);
-  const remove = (key: string): void => storage()?.removeItem(key);
-
-  return {
-    load: async (scope) => toValues(read(scope), bounds),
-    save: async (scope, entries) => {
-      for (const entry of toEntries(entries, bounds)) storage()?.setItem(`${scope} ${entry.key}`, JSON.stringify(entry));
-      for (const key of surplus(read(scope), bounds)) remove(`${scope} ${key}`);
+  // Reading it throws where the browser forbids it; every caller takes a failure for an empty storage.
+  const keys = (prefix: string): string[] => Object.keys(sessionStorage).filter((key) => key.startsWith(prefix));
+  const storing: Storing = {
+    read: async (scope) => keys(`${scope} `).map((key) => JSON.parse(sessionStorage.getItem(key)!) as Entry),
+    write: async (scope, entries) => {
+      for (const entry of entries) sessionStorage.setItem(`${scope} ${entry.key}`, JSON.stringify(entry));
+    },
+    remove: async (scope, gone) => {
+      for (const key of gone) sessionStorage.removeItem(`${scope} ${key}`);
     },
     erase: async (deployment, except) => {
-      for (const key of keys(deployment)) if (except === undefined || !key.startsWith(`${except} `)) remove(key);
+      const gone = keys(deployment).filter((key) => except === undefined || !key.startsWith(`${except} `));
+      for (const key of gone) sessionStorage.removeItem(key);
     },
   };
+  return new StoredValues(storing, limits);
 }
 
 /** Values in IndexedDB: all tabs share them, and they stay when the browser is closed. */
 export function indexedDbCache(limits: CacheLimits = {}): ValueCache {
-  const bounds = limitsOf(limits);
   let opened: Promise<IDBDatabase> | undefined;
-  const database = (): Promise<IDBDatabase> => {
-    opened ??= new Promise((resolve, reject) => {
-      const opening = globalThis.indexedDB.open("hub-client", 1);
+  const open = (): Promise<IDBDatabase> =>
+    new Promise((resolve, reject) => {
+      const opening = indexedDB.open("hub-client", 1);
       opening.onupgradeneeded = () => opening.result.createObjectStore("values");
       opening.onsuccess = () => resolve(opening.result);
       opening.onerror = () => reject(opening.error ?? new Error("IndexedDB cannot be opened"));
     });
-    return opened;
-  };
-  /** Keys are `[scope, query]`: one transaction for each call, so that what is erased after it was saved stays erased. */
+  /** Keys are `[scope, query]`. Transactions run in the order in which they were made: what is erased after it was written stays so. */
   const within = async (work: (store: IDBObjectStore) => void): Promise<void> => {
-    const transaction = (await database()).transaction("values", "readwrite");
+    const transaction = (await (opened ??= open())).transaction("values", "readwrite");
     work(transaction.objectStore("values"));
     await new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onerror = transaction.onabort = () => reject(transaction.error ?? new Error("IndexedDB failed"));
     });
   };
-  const ofScope = (scope: string): IDBKeyRange => IDBKeyRange.bound([scope], [scope, []]);
-  const all = async (scope: string): Promise<Entry[]> => {
-    let found: Entry[] = [];
-    await within((store) => {
-      const request = store.getAll(ofScope(scope)) as IDBRequest<Entry[]>;
-      request.onsuccess = () => (found = request.result);
-    });
-    return found;
-  };
-
-  return {
-    load: async (scope) => toValues(await all(scope), bounds),
-    save: async (scope, entries) => {
-      await within((store) => toEntries(entries, bounds).forEach((entry) => store.put(entry, [scope, entry.key])));
-      const tooMany = surplus(await all(scope), bounds);
-      if (tooMany.length > 0) await within((store) => tooMany.forEach((key) => store.delete([scope, key])));
-    },
-    erase: async (deployment, except) => {
+  const storing: Storing = {
+    read: async (scope) => {
+      let found: Entry[] = [];
       await within((store) => {
+        const request = store.getAll(IDBKeyRange.bound([scope], [scope, []]));
+        request.onsuccess = () => (found = request.result as Entry[]);
+      });
+      return found;
+    },
+    write: (scope, entries) => within((store) => entries.forEach((entry) => store.put(entry, [scope, entry.key]))),
+    remove: (scope, gone) => within((store) => gone.forEach((key) => store.delete([scope, key]))),
+    erase: (deployment, except) =>
+      within((store) => {
         const keys = store.getAllKeys();
         keys.onsuccess = () => {
           const gone = (keys.result as [string, string][]).filter(([scope]) => scope.startsWith(deployment) && scope !== except);
           for (const key of gone) store.delete(key);
         };
-      });
-    },
+      }),
   };
+  return new StoredValues(storing, limits);
 }

@@ -38,53 +38,53 @@ export function apply(base: unknown, edit: Edit): unknown {
     case 4:
       return splice(text(base), edit[1], edit[2], edit[3]);
     default:
-      throw new BadEdit(`unknown kind of edit: ${String(edit[0])}`);
+      throw new BadEdit("unknown");
   }
 }
 
 function text(base: unknown): string {
-  return typeof base === "string" ? base : mismatch("a text", base);
+  return typeof base === "string" ? base : mismatch("a text");
 }
 
 function splice(base: string, start: number, deleted: number, inserted: string): string {
-  check(start >= 0 && deleted >= 0 && start + deleted <= base.length, "a splice beyond the text");
+  check(start >= 0 && deleted >= 0 && start + deleted <= base.length, "beyond the text");
   return base.slice(0, start) + inserted + base.slice(start + deleted);
 }
 
 function editObject(base: unknown, edits: { readonly [key: string]: Edit }, removed: readonly string[]): unknown {
-  if (base === null || typeof base !== "object" || Array.isArray(base)) mismatch("an object", base);
+  if (base === null || typeof base !== "object" || Array.isArray(base)) mismatch("an object");
   const edited = { ...base } as Record<string, unknown>;
   for (const [key, edit] of Object.entries(edits)) edited[key] = apply(edited[key], edit);
   for (const key of removed) {
-    check(key in edited, "a removed key that is not there");
+    check(key in edited, "no such key");
     delete edited[key];
   }
   return edited;
 }
 
 function editList(base: unknown, operations: readonly ListOperation[]): unknown {
-  if (!Array.isArray(base)) mismatch("a list", base);
+  if (!Array.isArray(base)) mismatch("a list");
   const list: unknown[] = [...base];
   for (const operation of operations) {
     const [kind, index, argument] = operation;
-    check(index >= 0 && index < list.length + (kind === 2 ? 1 : 0), "an index beyond the list");
+    check(index >= 0 && index < list.length + (kind === 2 ? 1 : 0), "beyond the list");
     switch (kind) {
       case 0:
         list[index] = apply(list[index], argument);
         break;
       case 1:
-        check(index + argument <= list.length, "more removed than is there");
+        check(index + argument <= list.length, "beyond the list");
         list.splice(index, argument);
         break;
       case 2:
         list.splice(index, 0, ...argument);
         break;
       case 3:
-        check(argument >= 0 && argument < list.length, "a move beyond the list");
+        check(argument >= 0 && argument < list.length, "beyond the list");
         list.splice(argument, 0, ...list.splice(index, 1));
         break;
       default:
-        throw new BadEdit(`unknown operation on a list: ${String(kind)}`);
+        throw new BadEdit("unknown");
     }
   }
   return list;
@@ -94,6 +94,6 @@ function check(holds: boolean, otherwise: string): void {
   if (!holds) throw new BadEdit(otherwise);
 }
 
-function mismatch(wanted: string, base: unknown): never {
-  throw new BadEdit(`an edit of ${wanted}, but the value held is ${base === null ? "null" : typeof base}`);
+function mismatch(wanted: string): never {
+  throw new BadEdit(`not ${wanted}`);
 }

@@ -19,66 +19,71 @@ interface Kept {
 }
 
 export class KeptValues {
-  private readonly entries = new Map<string, Kept>();
-  private readonly digesting = new Set<Promise<void>>();
-  private sizeBytes = 0;
+  readonly #entries = new Map<string, Kept>();
+  readonly #digesting = new Set<Promise<void>>();
+  #sizeBytes = 0;
 
+  readonly #canonical: (value: unknown) => Uint8Array<ArrayBuffer>;
+  readonly #limits: KeptLimits;
   /** `canonical` gives the bytes over which the two sides compare digests. */
   constructor(
-    private readonly canonical: (value: unknown) => Uint8Array<ArrayBuffer>,
-    private readonly limits: KeptLimits,
-  ) {}
+    canonical: (value: unknown) => Uint8Array<ArrayBuffer>,
+    limits: KeptLimits,
+  ) {
+    this.#canonical = canonical;
+    this.#limits = limits;
+}
 
   put(key: string, value: unknown): void {
-    if (this.entries.get(key)?.value === value) return;
-    this.drop(key);
+    if (this.#entries.get(key)?.value === value) return;
+    this.#drop(key);
     const kept: Kept = { value, sizeBytes: 0 };
-    this.entries.set(key, kept);
-    const digesting = this.digest(key, kept).finally(() => this.digesting.delete(digesting));
-    this.digesting.add(digesting);
-    this.evict();
+    this.#entries.set(key, kept);
+    const digesting = this.#digest(key, kept).finally(() => this.#digesting.delete(digesting));
+    this.#digesting.add(digesting);
+    this.#evict();
   }
 
   get(key: string): unknown {
-    return this.entries.get(key)?.value;
+    return this.#entries.get(key)?.value;
   }
 
   /** What can be offered for a query: digests, and in the same order the values that they are of. */
   offers(key: string): { digests: Uint8Array[]; values: unknown[] } {
-    const kept = this.entries.get(key);
+    const kept = this.#entries.get(key);
     return kept?.digest ? { digests: [kept.digest], values: [kept.value] } : { digests: [], values: [] };
   }
 
   /** Resolves once every value that was put can be offered. */
   async settled(): Promise<void> {
-    await Promise.all(this.digesting);
+    await Promise.all(this.#digesting);
   }
 
   clear(): void {
-    this.entries.clear();
-    this.sizeBytes = 0;
+    this.#entries.clear();
+    this.#sizeBytes = 0;
   }
 
-  private async digest(key: string, kept: Kept): Promise<void> {
+  async #digest(key: string, kept: Kept): Promise<void> {
     const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
-    const bytes = this.canonical(kept.value);
+    const bytes = this.#canonical(kept.value);
     kept.sizeBytes = bytes.byteLength;
-    this.sizeBytes += bytes.byteLength;
+    this.#sizeBytes += bytes.byteLength;
     if (!subtle) return;
     const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
-    if (this.entries.get(key) === kept) kept.digest = digest;
+    if (this.#entries.get(key) === kept) kept.digest = digest;
   }
 
-  private drop(key: string): void {
-    this.sizeBytes -= this.entries.get(key)?.sizeBytes ?? 0;
-    this.entries.delete(key);
+  #drop(key: string): void {
+    this.#sizeBytes -= this.#entries.get(key)?.sizeBytes ?? 0;
+    this.#entries.delete(key);
   }
 
-  private evict(): void {
-    const { entries, bytes } = this.limits;
-    for (const key of this.entries.keys()) {
-      if (this.entries.size <= entries && this.sizeBytes <= bytes) break;
-      this.drop(key);
+  #evict(): void {
+    const { entries, bytes } = this.#limits;
+    for (const key of this.#entries.keys()) {
+      if (this.#entries.size <= entries && this.#sizeBytes <= bytes) break;
+      this.#drop(key);
     }
   }
 }

@@ -25,8 +25,9 @@ import { ZERO } from "./messages.js";
 import { queryKey } from "./names.js";
 import { Replica } from "./replica.js";
 import { anonymous, scopeOf, type Scope } from "./scope.js";
-import type { Shelf, WarmQuery } from "./shelf.js";
+import type { Shelf } from "./shelf.js";
 import { ticks, type Json } from "./values.js";
+import type { WarmQueries, WarmQuery } from "./warm.js";
 
 /** The transport's own queries have ids that no client counts up to. */
 const FIRST_OWN_ID = 2_000_000_000;
@@ -47,29 +48,36 @@ interface Subscription {
 const NEW = { journal: undefined, result: undefined, isLeaving: false };
 
 export class Link {
-  private readonly replica = new Replica();
-  private readonly subscriptions = new Map<number, Subscription>();
-  private readonly wireIds = new Map<number, number>();
-  private readonly scopes: Scope[];
-  private shown: Version = ZERO;
-  private wireVersion = 0;
-  private clientVersion = 0;
+  readonly #replica = new Replica();
+  readonly #subscriptions = new Map<number, Subscription>();
+  readonly #wireIds = new Map<number, number>();
+  readonly #scopes: Scope[];
+  #shown: Version = ZERO;
+  #wireVersion = 0;
+  #clientVersion = 0;
   /** Which query set version of the client each one of the wire stands for, in order. */
-  private readonly versions: { readonly wire: number; readonly client: number }[] = [];
+  readonly #versions: { readonly wire: number; readonly client: number }[] = [];
   /** Modifications for the client that no frame of the hub brings, by the client's query id. */
-  private readonly waiting = new Map<number, Modification>();
+  readonly #waiting = new Map<number, Modification>();
   /** The commit of a mutation that the client was told of and has not seen. */
-  private owed: bigint | undefined;
-  private nextOwnId = FIRST_OWN_ID;
-  private hasBegun = false;
+  #owed: bigint | undefined;
+  #nextOwnId = FIRST_OWN_ID;
+  #hasBegun = false;
   /** Whether the client's screens are empty, or already made from transitions of this socket. */
-  private mayShow = false;
+  #mayShow = false;
 
+  readonly #shelf: Shelf;
+  readonly #warm: WarmQueries;
+  readonly #deployment: string;
   constructor(
-    private readonly shelf: Shelf,
-    private readonly deployment: string,
+    shelf: Shelf,
+    warm: WarmQueries,
+    deployment: string,
   ) {
-    this.scopes = [anonymous(deployment)];
+    this.#shelf = shelf;
+    this.#warm = warm;
+    this.#deployment = deployment;
+    this.#scopes = [anonymous(deployment)];
   }
 
   // --- From the client -------------------------------------------------------------------------------------------------
@@ -78,60 +86,60 @@ export class Link {
   send(message: ClientMessage): ClientMessage[] {
     switch (message.type) {
       case "Connect":
-        this.mayShow = message.connectionCount === 0;
+        this.#mayShow = message.connectionCount === 0;
         return [message];
       case "Authenticate":
-        this.scopes.push(scopeOf(this.deployment, message));
-        this.shelf.enter(this.deployment, this.scopes.at(-1));
+        this.#scopes.push(scopeOf(this.#deployment, message));
+        this.#shelf.enter(this.#deployment, this.#scopes.at(-1));
         this.showStored();
         return [message];
       case "ModifyQuerySet":
-        return this.modify(message);
+        return this.#modify(message);
       default:
         return [message];
     }
   }
 
-  private modify(message: ModifyQuerySet): ClientMessage[] {
-    const isFirst = !this.hasBegun;
-    if (isFirst && this.scopes.length === 1) this.shelf.enter(this.deployment, this.scopes[0]);
-    this.hasBegun = true;
-    this.clientVersion = message.newVersion;
+  #modify(message: ModifyQuerySet): ClientMessage[] {
+    const isFirst = !this.#hasBegun;
+    if (isFirst && this.#scopes.length === 1) this.#shelf.enter(this.#deployment, this.#scopes[0]);
+    this.#hasBegun = true;
+    this.#clientVersion = message.newVersion;
     const changes: (AddQuery | RemoveQuery)[] = [];
-    for (const change of message.modifications) changes.push(...(change.type === "Add" ? this.add(change) : this.remove(change)));
-    if (isFirst) for (const query of this.shelf.warmQueries()) changes.push(...this.warmUp(query));
-    return this.changeQuerySet(changes, isFirst);
+    for (const change of message.modifications) changes.push(...(change.type === "Add" ? this.#add(change) : this.#remove(change)));
+    if (isFirst) for (const query of this.#warm.all()) changes.push(...this.#warmUp(query));
+    return this.#changeQuerySet(changes, isFirst);
   }
 
-  private add(change: AddQuery): AddQuery[] {
+  #add(change: AddQuery): AddQuery[] {
     const key = queryKey(change.udfPath, change.args[0] as Json, change.componentPath);
-    const [warm] = this.unused(key);
+    const [warm] = this.#unused(key);
     if (warm && (change.journal === undefined || change.journal === null || change.journal === warm[1].journal)) {
       const [wireId, subscription] = warm;
       subscription.clientId = change.queryId;
-      this.wireIds.set(change.queryId, wireId);
-      if (subscription.result) this.waiting.set(change.queryId, { ...subscription.result, queryId: change.queryId });
+      this.#wireIds.set(change.queryId, wireId);
+      if (subscription.result) this.#waiting.set(change.queryId, { ...subscription.result, queryId: change.queryId });
       return [];
     }
     const { queryId: clientId, udfPath: path, args, journal } = change;
-    this.subscriptions.set(clientId, { key, path, args, clientId, ...NEW, journal });
-    this.wireIds.set(clientId, clientId);
+    this.#subscriptions.set(clientId, { key, path, args, clientId, ...NEW, journal });
+    this.#wireIds.set(clientId, clientId);
     this.showStored();
     return [change];
   }
 
-  private remove({ queryId: clientId }: RemoveQuery): RemoveQuery[] {
-    const wireId = this.wireIds.get(clientId);
-    this.wireIds.delete(clientId);
-    this.waiting.delete(clientId);
-    const subscription = wireId === undefined ? undefined : this.subscriptions.get(wireId);
+  #remove({ queryId: clientId }: RemoveQuery): RemoveQuery[] {
+    const wireId = this.#wireIds.get(clientId);
+    this.#wireIds.delete(clientId);
+    this.#waiting.delete(clientId);
+    const subscription = wireId === undefined ? undefined : this.#subscriptions.get(wireId);
     if (wireId === undefined || !subscription) return [];
-    if (this.shelf.isWarm(subscription.key)) {
+    if (this.#warm.has(subscription.key)) {
       subscription.clientId = undefined;
-      this.waiting.set(clientId, { type: "QueryRemoved", queryId: clientId });
+      this.#waiting.set(clientId, { type: "QueryRemoved", queryId: clientId });
       return [];
     }
-    this.keep(wireId, subscription);
+    this.#keep(wireId, subscription);
     return [{ type: "Remove", queryId: wireId }];
   }
 
@@ -139,46 +147,46 @@ export class Link {
 
   /** What the hub is to get so that it keeps a query current; nothing before the client's own first query set. */
   heat(query: WarmQuery): ClientMessage[] {
-    return this.hasBegun ? this.changeQuerySet(this.warmUp(query), false) : [];
+    return this.#hasBegun ? this.#changeQuerySet(this.#warmUp(query), false) : [];
   }
 
   /** What the hub is to get when a query need not be warm any more: nothing, while the client is subscribed to it. */
   cool(key: string): ClientMessage[] {
-    const unused = this.unused(key);
-    for (const [wireId, subscription] of unused) this.keep(wireId, subscription);
-    return this.changeQuerySet(
+    const unused = this.#unused(key);
+    for (const [wireId, subscription] of unused) this.#keep(wireId, subscription);
+    return this.#changeQuerySet(
       unused.map(([queryId]) => ({ type: "Remove", queryId })),
       false,
     );
   }
 
-  private unused(key: string): [wireId: number, Subscription][] {
-    return [...this.subscriptions].filter(([, one]) => one.key === key && one.clientId === undefined && !one.isLeaving);
+  #unused(key: string): [wireId: number, Subscription][] {
+    return [...this.#subscriptions].filter(([, one]) => one.key === key && one.clientId === undefined && !one.isLeaving);
   }
 
-  private warmUp({ key, path, args }: WarmQuery): AddQuery[] {
-    if ([...this.subscriptions.values()].some((one) => one.key === key && !one.isLeaving)) return [];
-    const queryId = this.nextOwnId++;
-    this.subscriptions.set(queryId, { key, path, args: [args], clientId: undefined, ...NEW });
+  #warmUp({ key, path, args }: WarmQuery): AddQuery[] {
+    if ([...this.#subscriptions.values()].some((one) => one.key === key && !one.isLeaving)) return [];
+    const queryId = this.#nextOwnId++;
+    this.#subscriptions.set(queryId, { key, path, args: [args], clientId: undefined, ...NEW });
     return [{ type: "Add", queryId, udfPath: path, args: [args] }];
   }
 
-  private changeQuerySet(modifications: (AddQuery | RemoveQuery)[], isNeeded: boolean): ClientMessage[] {
-    const baseVersion = this.wireVersion;
+  #changeQuerySet(modifications: (AddQuery | RemoveQuery)[], isNeeded: boolean): ClientMessage[] {
+    const baseVersion = this.#wireVersion;
     const isSent = isNeeded || modifications.length > 0;
-    if (isSent) this.wireVersion += 1;
-    this.versions.push({ wire: this.wireVersion, client: this.clientVersion });
-    return isSent ? [{ type: "ModifyQuerySet", baseVersion, newVersion: this.wireVersion, modifications }] : [];
+    if (isSent) this.#wireVersion += 1;
+    this.#versions.push({ wire: this.#wireVersion, client: this.#clientVersion });
+    return isSent ? [{ type: "ModifyQuerySet", baseVersion, newVersion: this.#wireVersion, modifications }] : [];
   }
 
   /** The message with what can be offered for each query that it adds; to be asked for when it goes out, in order. */
   offer(message: ClientMessage): ClientMessage {
     if (message.type !== "ModifyQuerySet") return message;
     const modifications = message.modifications.map((change) => {
-      const key = change.type === "Add" ? this.subscriptions.get(change.queryId)?.key : undefined;
+      const key = change.type === "Add" ? this.#subscriptions.get(change.queryId)?.key : undefined;
       if (key === undefined) return change;
-      const { digests, values } = this.shelf.kept.offers(key);
-      this.replica.offered(change.queryId, values);
+      const { digests, values } = this.#shelf.kept.offers(key);
+      this.#replica.offered(change.queryId, values);
       return digests.length > 0 ? { ...change, held: digests } : change;
     });
     return { ...message, modifications };
@@ -188,42 +196,42 @@ export class Link {
 
   /** What the client is to get for a message of the hub. Throws LostFrame or BadEdit: the socket must then be closed. */
   receive(message: ServerMessage): ServerMessage<Modification> {
-    if (message.type === "Transition") return this.advance(this.replica.receive(message));
-    if (message.type === "MutationResponse" && message.success && message.ts) this.owed = ticks(message.ts);
+    if (message.type === "Transition") return this.#advance(this.#replica.receive(message));
+    if (message.type === "MutationResponse" && message.success && message.ts) this.#owed = ticks(message.ts);
     return message;
   }
 
-  private advance({ endVersion: end, modifications: changes, ...rest }: Transition<Modification>): ServerMessage<Modification> {
-    const scope = this.scopes[end.identity];
-    const forClient = changes.flatMap((change) => this.note(change, scope));
-    if (end.identity !== this.shown.identity) this.storeAll(scope);
-    if (this.owed !== undefined && ticks(end.ts) >= this.owed) this.owed = undefined;
-    this.mayShow = true;
+  #advance({ endVersion: end, modifications: changes, ...rest }: Transition<Modification>): ServerMessage<Modification> {
+    const scope = this.#scopes[end.identity];
+    const forClient = changes.flatMap((change) => this.#note(change, scope));
+    if (end.identity !== this.#shown.identity) this.#storeAll(scope);
+    if (this.#owed !== undefined && ticks(end.ts) >= this.#owed) this.#owed = undefined;
+    this.#mayShow = true;
     const answered = new Set(forClient.map(({ queryId }) => queryId));
-    const others = [...this.waiting.values()].filter(({ queryId }) => !answered.has(queryId));
-    this.waiting.clear();
-    const startVersion = this.shown;
-    this.shown = { ...end, querySet: this.reached(end.querySet) };
-    return { ...rest, type: "Transition", startVersion, endVersion: this.shown, modifications: [...others, ...forClient] };
+    const others = [...this.#waiting.values()].filter(({ queryId }) => !answered.has(queryId));
+    this.#waiting.clear();
+    const startVersion = this.#shown;
+    this.#shown = { ...end, querySet: this.#reached(end.querySet) };
+    return { ...rest, type: "Transition", startVersion, endVersion: this.#shown, modifications: [...others, ...forClient] };
   }
 
-  private note(change: Modification, scope: Scope): Modification[] {
-    const subscription = this.subscriptions.get(change.queryId);
+  #note(change: Modification, scope: Scope): Modification[] {
+    const subscription = this.#subscriptions.get(change.queryId);
     if (change.type === "QueryRemoved") {
-      this.subscriptions.delete(change.queryId);
+      this.#subscriptions.delete(change.queryId);
       return subscription?.clientId === undefined ? [] : [{ ...change, queryId: subscription.clientId }];
     }
     if (!subscription) return [];
     subscription.result = change;
     if (change.journal !== undefined) subscription.journal = change.journal;
-    if (change.type === "QueryUpdated") this.shelf.store(scope, subscription.key, change.value);
+    if (change.type === "QueryUpdated") this.#shelf.store(scope, subscription.key, change.value);
     return subscription.clientId === undefined ? [] : [{ ...change, queryId: subscription.clientId }];
   }
 
   /** The client's query set version of which everything is reflected once the wire's `querySet` is. */
-  private reached(querySet: number): number {
-    let client = this.shown.querySet;
-    while (this.versions[0] && this.versions[0].wire <= querySet) client = this.versions.shift()!.client;
+  #reached(querySet: number): number {
+    let client = this.#shown.querySet;
+    while (this.#versions[0] && this.#versions[0].wire <= querySet) client = this.#versions.shift()!.client;
     return client;
   }
 
@@ -237,38 +245,38 @@ export class Link {
    * then, and would take a transition for all that there is.
    */
   shows(): Transition<Modification> | undefined {
-    if (this.waiting.size === 0 || !this.mayShow || this.owed !== undefined) return undefined;
-    const modifications = [...this.waiting.values()];
-    this.waiting.clear();
-    return { type: "Transition", startVersion: this.shown, endVersion: this.shown, modifications };
+    if (this.#waiting.size === 0 || !this.#mayShow || this.#owed !== undefined) return undefined;
+    const modifications = [...this.#waiting.values()];
+    this.#waiting.clear();
+    return { type: "Transition", startVersion: this.#shown, endVersion: this.#shown, modifications };
   }
 
   /** Has the stored values shown of queries that the hub has not answered. */
   showStored(): void {
-    const scope = this.scopes.at(-1);
-    if (!this.shelf.showsStored || scope === undefined || scope !== this.shelf.scope) return;
-    for (const { clientId: queryId, key, result, isLeaving } of this.subscriptions.values()) {
-      const value = this.shelf.kept.get(key);
-      if (queryId === undefined || result || isLeaving || value === undefined || this.waiting.has(queryId)) continue;
-      this.waiting.set(queryId, { type: "QueryUpdated", queryId, value, logLines: [] });
+    const scope = this.#scopes.at(-1);
+    if (scope !== this.#shelf.scope) return;
+    for (const { clientId: queryId, key, result, isLeaving } of this.#subscriptions.values()) {
+      const value = this.#shelf.stale(key);
+      if (queryId === undefined || result || isLeaving || value === undefined || this.#waiting.has(queryId)) continue;
+      this.#waiting.set(queryId, { type: "QueryUpdated", queryId, value, logLines: [] });
     }
   }
 
   /** The socket is gone: its values are kept for the next one. */
   close(): void {
-    for (const [wireId, subscription] of this.subscriptions) this.keep(wireId, subscription);
+    for (const [wireId, subscription] of this.#subscriptions) this.#keep(wireId, subscription);
   }
 
   /** Nobody needs the subscription any more; its value is kept for the next who asks. */
-  private keep(wireId: number, subscription: Subscription): void {
+  #keep(wireId: number, subscription: Subscription): void {
     subscription.isLeaving = true;
-    const value = this.replica.value(wireId);
-    if (value !== undefined && this.scopes[this.shown.identity] === this.shelf.scope) this.shelf.kept.put(subscription.key, value);
+    const value = this.#replica.value(wireId);
+    if (value !== undefined && this.#scopes[this.#shown.identity] === this.#shelf.scope) this.#shelf.kept.put(subscription.key, value);
   }
 
-  private storeAll(scope: Scope): void {
-    for (const { key, result } of this.subscriptions.values()) {
-      if (result?.type === "QueryUpdated") this.shelf.store(scope, key, result.value);
+  #storeAll(scope: Scope): void {
+    for (const { key, result } of this.#subscriptions.values()) {
+      if (result?.type === "QueryUpdated") this.#shelf.store(scope, key, result.value);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** What a query is called: its function's path in canonical form, and the key that stands for path and arguments. */
 
-import { toStock, type Json, type Value } from "./values.js";
+import type { Json, Value } from "./values.js";
 
 /** A reference to a function as `api.messages.list` of generated code is one; only its types and its name are looked at. */
 export interface FunctionReference<Type extends "query" | "mutation" = "query" | "mutation", Args = never, Result = unknown> {
@@ -33,9 +33,4 @@ function sorted(json: unknown): unknown {
 /** The same for the same query, whoever asks and in whatever order the arguments were written. `args` is in stock form. */
 export function queryKey(path: string, args: Json, component?: string): string {
   return JSON.stringify([path, sorted(args), ...(component ? [component] : [])]);
-}
-
-/** The key of a query with native arguments. */
-export function keyOf(name: string | object, args: Args): string {
-  return queryKey(pathOf(name), toStock(args));
 }

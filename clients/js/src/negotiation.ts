@@ -11,25 +11,25 @@ const FAILURES_BEFORE_DOUBT = 3;
 export class Negotiation {
   /** The subprotocol of the last socket that opened: empty for the stock protocol, undefined before there was one. */
   protocol: string | undefined;
-  private stockUntil = 0;
-  private failures = 0;
+  #stockUntil = 0;
+  #failures = 0;
 
   constructor(private readonly preferred: string) {}
 
   /** What to offer on a new socket. */
   offers(): string[] {
-    return this.preferred === "" || Date.now() < this.stockUntil ? [] : [this.preferred];
+    return this.preferred === "" || Date.now() < this.#stockUntil ? [] : [this.preferred];
   }
 
   opened(protocol: string): void {
     this.protocol = protocol;
-    this.failures = 0;
-    if (protocol === "" && this.preferred !== "") this.stockUntil = Date.now() + STOCK_FOR_MS;
+    this.#failures = 0;
+    if (protocol === "" && this.preferred !== "") this.#stockUntil = Date.now() + STOCK_FOR_MS;
   }
 
   /** Whether to try at once without subprotocols, after an attempt with them that did not open. */
   shouldTryStock(): boolean {
-    this.failures += 1;
-    return !this.protocol || this.failures >= FAILURES_BEFORE_DOUBT;
+    this.#failures += 1;
+    return !this.protocol || this.#failures >= FAILURES_BEFORE_DOUBT;
   }
 }

@@ -11,33 +11,19 @@ import { Link } from "./link.js";
 import type { ClientMessage } from "./messages.js";
 import { msgpackFormat } from "./msgpack.js";
 import type { Negotiation } from "./negotiation.js";
+import { RESYNC, type RawSocket, type WebSocketConstructor } from "./platform.js";
 import { LostFrame } from "./replica.js";
 import { deploymentOf } from "./scope.js";
-import type { Shelf, WarmQuery } from "./shelf.js";
+import type { Shelf } from "./shelf.js";
 import { fromStock, toStock } from "./values.js";
-
-/** The constructor of a WebSocket, as browsers, workers, Node 22 and the `ws` package have it. */
-export type WebSocketConstructor = new (url: string, protocols?: string[]) => RawSocket;
-
-/** What is used of a WebSocket. */
-export interface RawSocket {
-  binaryType: string;
-  readonly protocol: string;
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: never) => void) | null;
-  onclose: ((event: never) => void) | null;
-  onerror: ((event: never) => void) | null;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
-  close(code?: number, reason?: string): void;
-}
+import type { WarmQueries, WarmQuery } from "./warm.js";
 
 /** What the sockets of one transport share. */
 export interface SocketContext {
   readonly webSocket: WebSocketConstructor;
   readonly negotiation: Negotiation;
   readonly shelf: Shelf;
+  readonly warm: WarmQueries;
   readonly sockets: Set<HubSocket>;
   /** Whether the client may speak, and be shown stored values, while the connection is being made. */
   opensEarly(): boolean;
@@ -52,8 +38,6 @@ interface SocketEvents {
 type Listener = (event: SocketEvents[keyof SocketEvents]) => void;
 
 const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3] as const;
-/** Closed because what the hub said cannot be understood; the client comes back and gets everything anew. */
-const RESYNC = 4001;
 const STOCK_VALUES: Leaves = { read: toStock, write: fromStock };
 const STOCK_JSON: Leaves = { read: (value) => value, write: fromStock };
 
@@ -90,7 +74,7 @@ export class HubSocket {
     url: string | URL,
   ) {
     this.url = String(url);
-    this.link = new Link(context.shelf, deploymentOf(this.url));
+    this.link = new Link(context.shelf, context.warm, deploymentOf(this.url));
     context.sockets.add(this);
     this.connect(context.negotiation.offers());
     if (context.opensEarly()) queueMicrotask(() => this.open());

@@ -1,12 +1,13 @@
 /** `hubTransport`: the hub's own wire format under an unmodified convex client, as its `webSocketConstructor`. */
 
 import type { ValueCache } from "./cache.js";
-import { canonical } from "./msgpack.js";
 import { pathOf, queryKey, type Args, type FunctionReference } from "./names.js";
 import { Negotiation } from "./negotiation.js";
-import { Shelf, unref } from "./shelf.js";
-import { HubSocket, type SocketContext, type WebSocketConstructor } from "./socket.js";
+import { unref, webSocketOf } from "./platform.js";
+import { Shelf } from "./shelf.js";
+import { HubSocket, type SocketContext } from "./socket.js";
 import { fromStock, toStock } from "./values.js";
+import { WarmQueries } from "./warm.js";
 
 /** Options of {@link hubTransport}. All have defaults. */
 export interface TransportOptions {
@@ -50,7 +51,6 @@ export interface HubTransport {
 }
 
 const DEFAULT_TTL_MS = 30_000;
-
 /**
  * The transport for one `ConvexReactClient` or `ConvexClient`:
  *
@@ -60,13 +60,16 @@ const DEFAULT_TTL_MS = 30_000;
  */
 export function hubTransport(options: TransportOptions = {}): HubTransport {
   const { format = "msgpack", cache, kept } = options;
-  const shelf = new Shelf((value) => canonical(fromStock(value)), { entries: 100, bytes: 8 * 1024 * 1024, ...kept }, cache);
+  if (cache) cache.holdsStockForm = true; // the convex client reads text: values are held as they are to be written
+  const shelf = new Shelf(kept, cache, fromStock);
+  const warm = new WarmQueries();
   const negotiation = new Negotiation(format === "stock" ? "" : `hub.v1.${format}`);
   const sockets = new Set<HubSocket>();
   const context: SocketContext = {
     webSocket: webSocketOf(options.webSocket),
     negotiation,
     shelf,
+    warm,
     sockets,
     opensEarly: () => cache !== undefined && negotiation.protocol === undefined && !hasTried(),
   };
@@ -75,7 +78,7 @@ export function hubTransport(options: TransportOptions = {}): HubTransport {
   shelf.onLoaded = () => sockets.forEach((socket) => socket.showStored());
 
   const cool = (key: string): void => {
-    shelf.cool(key);
+    warm.cool(key);
     sockets.forEach((socket) => socket.cool(key));
   };
 
@@ -83,9 +86,9 @@ export function hubTransport(options: TransportOptions = {}): HubTransport {
     const path = pathOf(name);
     const stockArgs = toStock(args);
     const query = { key: queryKey(path, stockArgs), path, args: stockArgs, until: Date.now() + ttlMs };
-    shelf.heat(query);
+    warm.heat(query);
     sockets.forEach((socket) => socket.heat(query));
-    unref(setTimeout(() => shelf.isWarm(query.key) || cool(query.key), ttlMs + 1));
+    unref(setTimeout(() => warm.has(query.key) || cool(query.key), ttlMs + 1));
     return () => cool(query.key);
   };
 
@@ -100,12 +103,4 @@ export function hubTransport(options: TransportOptions = {}): HubTransport {
     }
   }
   return Transport as unknown as HubTransport;
-}
-
-function webSocketOf(given: unknown): WebSocketConstructor {
-  const found = given ?? (globalThis as { WebSocket?: unknown }).WebSocket;
-  if (typeof found !== "function") {
-    throw new Error("This platform has no WebSocket: pass one, as in `hubTransport({ webSocket: WebSocket })` with the one of `ws`.");
-  }
-  return found as WebSocketConstructor;
 }
