@@ -1,35 +1,65 @@
 // Drives one published convex client: `node driver.mjs <version> <address> [transport]`; with JSON options of `hubTransport` as the
-// last argument the client runs over it.
+// last argument the client runs over it. The version `hub-client` is our own `HubClient`.
 //
 // Reads one command a line on stdin, writes one event a line on stdout. Everything the client does is written in the order in
 // which it happened, so a test can say "the row was there before the promise resolved". Values are in convex's JSON encoding.
 import { createInterface } from "node:readline";
+
+import { WebSocket } from "ws";
 
 const [version, address, transportOptions] = process.argv.slice(2);
 for (const level of ["log", "info", "warn", "error", "debug"]) {
   console[level] = (...words) => process.stderr.write(`${level}: ${words.map(String).join(" ")}\n`);
 }
 
-const { ConvexClient, ConvexHttpClient } = await import(`convex-${version}/browser`);
-const { ConvexError, convexToJson, jsonToConvex } = await import(`convex-${version}/values`);
+const published = version === "hub-client" ? "1.48.0" : version; // `hub-client` has no HTTP client, and its values are the same
+const { ConvexClient, ConvexHttpClient } = await import(`convex-${published}/browser`);
+const { ConvexError, convexToJson, jsonToConvex } = await import(`convex-${published}/values`);
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const encode = (value) => (value === undefined ? null : convexToJson(value));
+const isOfApplication = (error) => error instanceof ConvexError || (ours.ApplicationError && error instanceof ours.ApplicationError);
 const failure = (error) => ({
   message: error.message,
-  isConvexError: error instanceof ConvexError,
-  ...(error instanceof ConvexError ? { data: encode(error.data) } : {}),
+  isConvexError: isOfApplication(error),
+  ...(isOfApplication(error) ? { data: encode(error.data) } : {}),
 });
 
-let transport;
-if (transportOptions) {
-  const { hubTransport } = await import("../../clients/js/dist/index.js");
-  const { WebSocket } = await import("ws");
-  transport = hubTransport({ webSocket: WebSocket, ...JSON.parse(transportOptions) });
+// Without compression, a frame can be lost on the way and the next one still be read.
+class PlainSocket extends WebSocket {
+  constructor(url, protocols) {
+    super(url, protocols, { perMessageDeflate: false });
+  }
 }
+const ours = version === "hub-client" || transportOptions ? await import("../../clients/js/dist/index.js") : {};
+const transport = transportOptions ? ours.hubTransport({ webSocket: PlainSocket, ...JSON.parse(transportOptions) }) : undefined;
+
+// `HubClient` by the names that `ConvexClient` has for the same.
+function smallClient() {
+  const hub = new ours.HubClient(address, { webSocket: PlainSocket });
+  hub.onConnectionState(({ auth }) => ["confirmed", "refused"].includes(auth) && tellAuth(auth === "confirmed"));
+  return {
+    onUpdate(path, args, onValue, onError) {
+      let current;
+      const told = (value) => onValue((current = value));
+      return Object.assign(hub.subscribe(path, args, told, onError), { getCurrentValue: () => current });
+    },
+    mutation: (path, args) => hub.mutation(path, args),
+    query: (path, args) => hub.query(path, args),
+    prefetch: (path, args, more) => hub.prefetch(path, args, more),
+    setAuth: (fetchToken) => hub.setAuth(({ forceRefresh }) => fetchToken({ forceRefreshToken: forceRefresh })),
+    close: () => hub.close(),
+  };
+}
+let wasAuthenticated;
+function tellAuth(isAuthenticated) {
+  if (isAuthenticated !== wasAuthenticated) emit({ event: "auth", isAuthenticated });
+  wasAuthenticated = isAuthenticated;
+}
+
 const options = { unsavedChangesWarning: false, ...(transport ? { webSocketConstructor: transport } : {}) };
 let live; // made by the first command that needs it: an HTTP test opens no socket
-const client = () => (live ??= new ConvexClient(address, options));
+const client = () => (live ??= version === "hub-client" ? smallClient() : new ConvexClient(address, options));
 const http = new ConvexHttpClient(address, { skipConvexDeploymentUrlCheck: true });
 const subscriptions = new Map();
 
@@ -79,7 +109,7 @@ const commands = {
     return client().query(path, jsonToConvex(args));
   },
   prefetch({ path, args, ttlMs }) {
-    transport.prefetch(path, jsonToConvex(args), { ttlMs });
+    (transport ?? client()).prefetch(path, jsonToConvex(args), { ttlMs });
   },
   wireFormat() {
     return transport.wireFormat;

@@ -1,13 +1,15 @@
-"""A TCP proxy between a client and the hub that a test can cut, hold back, or aim at another hub."""
+"""A TCP proxy between a client and the hub that a test can cut, hold back, make lossy, or aim at another hub."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 65_536
+_SUBPROTOCOLS = re.compile(rb"sec-websocket-protocol:[^\r]*\r\n", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -15,7 +17,8 @@ class Proxy:
     """`cut()` ends every connection without a closing handshake, as a lost network does.
 
     `answers` is cleared to hold back what the hub says (what the client says still arrives), `accepting` to refuse new
-    connections.
+    connections. `loses` is asked for each WebSocket message of the hub whether to drop it; the client must not have negotiated
+    compression. `hides_subprotocols` makes the hub one that knows only the stock protocol.
     """
 
     target_port: int
@@ -23,6 +26,10 @@ class Proxy:
     accepted: int = 0
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     accepting: bool = True
+    loses: Callable[[], bool] | None = None
+    hides_subprotocols: bool = False
+    lost: int = 0
+    from_hub_bytes: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
@@ -46,20 +53,60 @@ class Proxy:
         self._writers |= {writer, upstream}
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_pump(reader, upstream), name="to the hub")
-                both.create_task(_pump(upstream_reader, writer, self.answers), name="from the hub")
+                both.create_task(self._ask(reader, upstream), name="to the hub")
+                both.create_task(self._answer(upstream_reader, writer), name="from the hub")
         finally:
             self._writers -= {writer, upstream}
             for end in (writer, upstream):
                 end.transport.abort()
 
+    async def _ask(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
+        if self.hides_subprotocols:
+            head = await reader.readuntil(b"\r\n\r\n")
+            upstream.write(_SUBPROTOCOLS.sub(b"", head))
+        await _pump(reader, upstream)
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None) -> None:
+    async def _answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.loses is not None:
+            try:
+                writer.write(await upstream.readuntil(b"\r\n\r\n"))
+                while True:
+                    frame = await _frame(upstream)
+                    if is_message(frame) and self.loses():
+                        self.lost += 1
+                    else:
+                        writer.write(frame)
+                        await writer.drain()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                writer.transport.abort()
+                return
+        await _pump(upstream, writer, self._let_through)
+
+    async def _let_through(self, chunk: bytes) -> None:
+        await self.answers.wait()
+        self.from_hub_bytes += len(chunk)
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    """One WebSocket frame of a server: they are not masked."""
+    head = await reader.readexactly(2)
+    size = head[1]
+    more = await reader.readexactly({126: 2, 127: 8}.get(size, 0))
+    return head + more + await reader.readexactly(int.from_bytes(more) if more else size)
+
+
+def is_message(frame: bytes) -> bool:
+    return frame[0] & 0x0F in (1, 2)
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before_each: Callable[[bytes], Awaitable[None]] | None = None
+) -> None:
     """Bytes one way until either end is gone, which takes the other way along."""
     try:
         while chunk := await reader.read(CHUNK_BYTES):
-            if gate is not None:
-                await gate.wait()
+            if before_each is not None:
+                await before_each(chunk)
             writer.write(chunk)
             await writer.drain()
     except ConnectionError:

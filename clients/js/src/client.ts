@@ -49,6 +49,7 @@ type OnValue<T> = (value: T, info: ValueInfo) => void;
 type OnError = (error: HubError) => void;
 type Query<A, R> = FunctionReference<"query", A, R>;
 
+const CLOSED = "ClientClosed";
 const INACTIVITY_MS = 60_000;
 const TOKENS_TO_TRY = 3;
 const PREFETCH_MS = 30_000;
@@ -104,7 +105,10 @@ export class HubClient {
   subscribe(query: string, args: Args, onValue: OnValue<Value>, onError?: OnError): () => void;
   subscribe(query: string | object, args: object, onValue: OnValue<never>, onError: OnError = (error) => console.error(error)): () => void {
     this.#assertOpen();
-    return this.#watch(query, args, (result) => ("error" in result ? onError(result.error) : onValue(result.value as never, result)));
+    return this.#watch(query, args, (result) => {
+      if (!("error" in result)) onValue(result.value as never, result);
+      else if (result.error.code !== CLOSED) onError(result.error);
+    });
   }
 
   /** The query's result now, as the hub has it. */
@@ -177,7 +181,7 @@ export class HubClient {
 
   /** Ends everything. Mutations that are not settled are rejected: whether they were applied is not known. */
   close(): void {
-    this.#end(new HubError("the client was closed", "ClientClosed"));
+    this.#end(new HubError("the client was closed", CLOSED));
   }
 
   // --- Subscriptions ---------------------------------------------------------------------------------------------------
@@ -365,7 +369,7 @@ export class HubClient {
   }
 
   #assertOpen(): void {
-    if (this.#state.status === "closed") throw new HubError("the client was closed", "ClientClosed");
+    if (this.#state.status === "closed") throw new HubError("the client was closed", CLOSED);
   }
 }
 

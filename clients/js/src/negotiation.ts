@@ -27,6 +27,11 @@ export class Negotiation {
     if (protocol === "" && this.preferred !== "") this.#stockUntil = Date.now() + STOCK_FOR_MS;
   }
 
+  /** A frame could not be read at all: the stock protocol may do better. */
+  distrust(): void {
+    this.#stockUntil = Date.now() + STOCK_FOR_MS;
+  }
+
   /** Whether to try at once without subprotocols, after an attempt with them that did not open. */
   shouldTryStock(): boolean {
     this.#failures += 1;

@@ -192,8 +192,8 @@ export class HubSocket {
 
   /** What was received cannot be understood, or something before it was lost: only a new socket can tell the truth. */
   private resync(error: unknown): void {
-    const isExpected = error instanceof LostFrame || error instanceof BadEdit || error instanceof BadFrame;
-    const reason = isExpected ? error.name : "BadFrame";
+    const reason = error instanceof LostFrame || error instanceof BadEdit ? error.name : BadFrame.name;
+    if (reason === BadFrame.name) this.context.negotiation.distrust();
     this.raw.onmessage = this.raw.onclose = this.raw.onerror = null;
     this.raw.close(RESYNC, reason);
     this.readyState = CLOSING;
