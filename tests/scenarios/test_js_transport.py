@@ -1,4 +1,4 @@
-"""`hubTransport` under the published clients, and `HubClient`: what a client does over the stock protocol, over the native format."""
+"""`hubTransport` under the published clients, and `HubClient`: the same behaviour over the native format as over the stock one."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_an_error_with_data_arrives_as_one(version: str, transport: Transp
     failure = await client.failure("list")
 
     assert failure.is_convex_error
-    assert failure.data["code"] == "CHAT_NOT_FOUND"
+    assert failure.data == {"code": "CHAT_NOT_FOUND", "chatId": chat.user_id}
 
 
 @pytest.mark.parametrize(("version", "transport"), CLIENTS)

@@ -47,8 +47,10 @@ function text(base: unknown): string {
 }
 
 function splice(base: string, start: number, deleted: number, inserted: string): string {
-  check(start >= 0 && deleted >= 0 && start + deleted <= base.length, "beyond the text");
-  return base.slice(0, start) + inserted + base.slice(start + deleted);
+  const end = start + deleted;
+  check(start >= 0 && deleted >= 0 && end <= base.length, "beyond the text");
+  for (const at of [start, end]) check(!((base.codePointAt(at - 1) ?? 0) > 0xffff), "inside of a character");
+  return base.slice(0, start) + inserted + base.slice(end);
 }
 
 function editObject(base: unknown, edits: { readonly [key: string]: Edit }, removed: readonly string[]): unknown {
