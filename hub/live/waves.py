@@ -13,7 +13,7 @@ Plain decisions: no task, no clock. `evaluations` asks what to start, starts it,
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -39,12 +39,14 @@ class _Run:
 
 
 class Waves(Generic[Q]):
-    """Invariants: a query is waiting or running, not both; a wave's members are running, at the wave's head."""
+    """Invariants: a query is waiting or running, not both; a wave's members are running, at the wave's head; `_heads` counts those
+    that run at each head."""
 
     def __init__(self) -> None:
         self._waiting: list[dict[Q, None]] = [{} for _ in BOUNDS_S]
         self._waves: list[_Wave[Q] | None] = [None for _ in BOUNDS_S]
         self._running: dict[Q, _Run] = {}
+        self._heads: dict[Timestamp, int] = {}
         self._tiers: dict[Q, int] = {}
 
     def __len__(self) -> int:
@@ -55,9 +57,9 @@ class Waves(Generic[Q]):
         return query in self._running
 
     @property
-    def heads_in_use(self) -> set[Timestamp]:
-        """Where something is being evaluated: what is true there must be kept."""
-        return {run.at for run in self._running.values()}
+    def heads_in_use(self) -> Set[Timestamp]:
+        """Where something is being evaluated: what is true there must be kept. Asked after each evaluation, so few and counted."""
+        return self._heads.keys()
 
     def want(self, query: Q) -> None:
         """It is stale. One that is running is not put in again: when it is done, whoever asks knows whether it still is."""
@@ -83,8 +85,13 @@ class Waves(Generic[Q]):
     def _start_wave(self, tier: int, head: Timestamp, now: float) -> list[tuple[Q, Timestamp]]:
         queries, self._waiting[tier] = self._waiting[tier], {}
         self._waves[tier] = _Wave(head, now + BOUNDS_S[tier], set(queries))
-        self._running.update((query, _Run(head, now)) for query in queries)
+        for query in queries:
+            self._begin(query, head, now)
         return [(query, head) for query in queries]
+
+    def _begin(self, query: Q, head: Timestamp, now: float) -> None:
+        self._running[query] = _Run(head, now)
+        self._heads[head] = self._heads.get(head, 0) + 1
 
     def join(self, query: Q, now: float) -> Timestamp | None:
         """Evaluate a new query at the head of the fast wave that is under way; None if there is none, then it waits."""
@@ -92,12 +99,15 @@ class Waves(Generic[Q]):
         if wave is None or wave.ends_by <= now or query in self._running:
             return None
         wave.members.add(query)
-        self._running[query] = _Run(wave.at, now)
+        self._begin(query, wave.at, now)
         return wave.at
 
     def done(self, query: Q, now: float) -> None:
         """Its evaluation is over, or failed; how long it took decides the tier of its next one."""
         run = self._running.pop(query)
+        self._heads[run.at] -= 1
+        if not self._heads[run.at]:
+            del self._heads[run.at]
         took_s = now - run.started
         self._tiers[query] = next(tier for tier, bound_s in enumerate(BOUNDS_S) if took_s < bound_s)
         for wave in self._waves:

@@ -46,7 +46,15 @@ def test_a_slow_query_is_left_behind_and_its_head_stays_in_use() -> None:
     assert waves.due() == BOUNDS_S[0]
 
     assert waves.start(Timestamp(2), now=BOUNDS_S[0]) == [("quick", 2)]
+    assert waves.join("new", now=BOUNDS_S[0]) == 2
     assert waves.heads_in_use == {1, 2}
+
+    waves.done("quick", now=BOUNDS_S[0])
+    assert waves.heads_in_use == {1, 2}, "the new one still runs there"
+    waves.done("new", now=BOUNDS_S[0])
+    assert waves.heads_in_use == {1}
+    waves.done("slow", now=BOUNDS_S[0])
+    assert waves.heads_in_use == set()
 
 
 def test_a_slower_tier_starts_together_with_the_faster_ones() -> None:
