@@ -154,7 +154,7 @@ class Servers:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, chats: int) -> AsyncIterator[Servers]:
+async def running(folder: Path, *, chats: int, with_peer: bool = True) -> AsyncIterator[Servers]:
     async with contextlib.AsyncExitStack() as stack:
         binary = find_mongod(Path(os.environ["HUB_MONGOD"]) if os.environ.get("HUB_MONGOD") else None)
         mongod = await stack.enter_async_context(EmbeddedMongod(binary, folder / "mongo"))
@@ -168,7 +168,8 @@ async def running(folder: Path, *, chats: int) -> AsyncIterator[Servers]:
         bare = await _started(stack, _bare(folder, mongod.url))
         peer, problem = None, ""
         try:
-            peer = await _started(stack, await asyncio.to_thread(_peer, folder, mongod.url))
+            if with_peer:
+                peer = await _started(stack, await asyncio.to_thread(_peer, folder, mongod.url))
         except (Unavailable, OSError, subprocess.TimeoutExpired) as error:
             problem = str(error)
         yield Servers(mongod, hub, bare, peer, problem, key, version)
