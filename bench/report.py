@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.jobs import Case, Measurement, Scale
-from bench.runner import ONCE, ROUNDS, Findings
+from bench.runner import FEWER, ROUNDS, Findings
 from bench.servers import PEER, REPOSITORY
 from bench.statistics import latency, median
 from bench.targets import figures
@@ -96,12 +96,17 @@ def _machine(run: Run) -> Iterator[str]:
         f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, Python {platform.python_version()}, {versions}, "
         f"MongoDB {run.mongod_version} (a replica set of one, 0.25 GB cache).",
         f"- Peer: {peer}.",
-        f"- {ROUNDS[run.scale]} rounds, every second one backwards ({', '.join(sorted(ONCE[run.scale]))}: one round); "
+        f"- Rounds: {ROUNDS[run.scale]}, every second one backwards{_fewer(run.scale)}; "
         f"{run.minutes:.0f} minutes. A number is the median of the rounds, a ratio the median of each round's own ratio, "
         "with the least and the greatest.",
         "- CPU is that of whole processes by the kernel's clock, over the measured time alone. The load generator is a process of "
         "its own. Its share of a core stands beside each figure: near 100 % it was what was measured, and not the server.",
     )
+
+
+def _fewer(scale: Scale) -> str:
+    fewer = ", ".join(f"{WORKLOADS[name].TITLE} {rounds}" for name, rounds in FEWER[scale].items())
+    return f" ({fewer})" if fewer else ""
 
 
 def _figures(findings: Findings) -> Iterator[str]:

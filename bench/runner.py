@@ -13,12 +13,12 @@ from bench.workloads import WORKLOADS
 
 JOB_S = 180.0
 ROUNDS: dict[Scale, int] = {"tiny": 1, "quick": 2, "full": 3}
-ONCE: dict[Scale, set[str]] = {
-    "tiny": set(WORKLOADS),
-    "quick": {"light", "mixed", "storm", "idle", "invalidation"},
-    "full": {"mixed", "idle", "invalidation"},
+FEWER: dict[Scale, dict[str, int]] = {
+    "tiny": {},
+    "quick": dict.fromkeys(("light", "mixed", "storm", "idle", "invalidation"), 1),
+    "full": {"rooms": 2, "external": 2, "storm": 2, "mixed": 1, "idle": 1, "invalidation": 1},
 }
-"""Measured in one round: they take long, or hardly vary."""
+"""Rounds of workloads that take long, or hardly vary."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ def plan(scale: Scale, workloads: Sequence[str], *, has_peer: bool) -> list[Case
 def _planned(scale: Scale, workloads: Sequence[str], *, has_peer: bool) -> Iterator[Case]:
     for name in workloads:
         cases = [one for one in WORKLOADS[name].cases(scale) if has_peer or one.contender != "peer"]
-        rounds = 1 if name in ONCE[scale] else ROUNDS[scale]
+        rounds = FEWER[scale].get(name, ROUNDS[scale])
         for turn in range(rounds):
             yield from cases if turn % 2 == 0 else reversed(cases)
 

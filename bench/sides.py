@@ -257,6 +257,10 @@ class FollowSide:
 PEER_KEYS = "X-Parse-Application-Id: bench\r\nX-Parse-REST-API-Key: bench-rest\r\n"
 
 
+def message_object(chat: int, content: str, role: str) -> dict[str, Any]:
+    return {"chat": chat_id(chat), "user": user_id(owner_of(chat, USERS)), "role": role, "content": content}
+
+
 class PeerSide:
     """Parse Server: LiveQuery sends the object that is new, not the list it is in; a plain insert, not a transaction."""
 
@@ -272,15 +276,19 @@ class PeerSide:
 
     async def subscribe_all(self, chats: Sequence[int], on_text: OnText) -> WebSocket:
         """One socket with a query for each chat."""
+        return await self.subscribe_to([("Message", {"chat": chat_id(chat)}) for chat in chats], on_text)
+
+    async def subscribe_to(self, queries: Sequence[tuple[str, dict[str, str]]], on_text: OnText) -> WebSocket:
+        """One socket with so many queries: a class, and what its objects must equal. `on_text` gets objects that are new."""
         subscribed = asyncio.get_running_loop().create_future()
-        missing = len(chats)
+        missing = len(queries)
 
         def receive(frame: bytes) -> None:
             nonlocal missing
             op = json.loads(frame)["op"] if b'"create"' not in frame[:40] else "create"
             if op == "connected":
-                for i, chat in enumerate(chats):
-                    query = {"className": "Message", "where": {"chat": chat_id(chat)}}
+                for i, (name, where) in enumerate(queries):
+                    query = {"className": name, "where": where}
                     socket.send(json.dumps({"op": "subscribe", "requestId": i + 1, "query": query}).encode())
             elif op == "subscribed":
                 missing -= 1
@@ -288,7 +296,7 @@ class PeerSide:
                     subscribed.set_result(None)
             elif op == "create":
                 on_text(frame)
-            else:
+            elif op != "update":
                 raise AssertionError(frame)
 
         socket = await WebSocket.open(self._url, "/", receive)
@@ -301,9 +309,18 @@ class PeerSide:
         self._connection = await HttpConnection.open(self._url)
 
     async def send(self, chat: int, mark: int) -> None:
+        await self.create("Message", message_object(chat, text(mark), "user"))
+
+    async def create(self, name: str, values: dict[str, Any]) -> str:
+        """The new object's id."""
         assert self._connection is not None
-        row = {"chat": chat_id(chat), "user": user_id(owner_of(chat, USERS)), "role": "user", "content": text(mark), "mark": mark}
-        await self._connection.post("/parse/classes/Message", json.dumps(row).encode(), PEER_KEYS)
+        answer = await self._connection.post(f"/parse/classes/{name}", json.dumps(values).encode(), PEER_KEYS)
+        return str(json.loads(answer)["objectId"])
+
+    async def change(self, name: str, object_id: str, values: dict[str, Any]) -> None:
+        assert self._connection is not None
+        body = json.dumps({"_method": "PUT", **values}).encode()
+        await self._connection.post(f"/parse/classes/{name}/{object_id}", body, PEER_KEYS)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -28,7 +28,7 @@ await ParseServer.startApp({
   masterKey: "bench-master",
   restAPIKey: "bench-rest",
   allowClientClassCreation: true,
-  liveQuery: { classNames: ["Message"] },
+  liveQuery: { classNames: ["Message", "Chat"] },
   startLiveQueryServer: true,
   silent: true,
   logsFolder: null,

@@ -22,7 +22,7 @@ OPENING = 100
 
 
 def cases(scale: Scale) -> list[Case]:
-    sockets, seconds = {"tiny": (100, 1.0), "quick": (1_000, 2.0), "full": (10_000, 30.0)}[scale]
+    sockets, seconds = {"tiny": (100, 1.0), "quick": (1_000, 2.0), "full": (10_000, 20.0)}[scale]
     contenders: list[Contender] = ["hub", "bare", "peer"]
     return [case("idle", who, sockets=sockets, seconds=seconds) for who in contenders]
 
