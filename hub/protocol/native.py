@@ -6,6 +6,7 @@ all sessions with one result, or with one base and one result, are sent alike is
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
 from hub.core.diff import diff
@@ -20,15 +21,16 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
+    QueryId,
     QueryRemoved,
     Result,
     ServerMessage,
     Success,
     Transition,
-    Version,
 )
 from hub.protocol.notations import NativeReading, Notation, array
 from hub.protocol.requests import read_frame
+from hub.timestamps import Timestamp
 
 MAX_ENCODED = 32
 """Forms kept with one result. Sessions with still other bases get the whole value: they are few, and each would cost a diff."""
@@ -46,7 +48,10 @@ class NativeFormat:
     def __init__(self, subprotocol: str, notation: Notation) -> None:
         self.subprotocol: str | None = subprotocol
         self._notation = notation
+        self._opening = notation.open_array(4) + notation.number(_TRANSITION) + notation.separator
         self._reading = NativeReading(notation)
+        self._version = lru_cache(maxsize=1024)(self._write_version)
+        self._head = lru_cache(maxsize=1024)(self._write_head)
 
     def read(self, payload: str | bytes) -> ClientMessage:
         return read_frame(self._notation.parse(payload), self._reading)
@@ -60,8 +65,9 @@ class NativeFormat:
     def _transition(self, message: Transition) -> list[bytes]:
         """What is the session's own is written around the shared fragments."""
         write = self._notation
-        versions = (write.number(_TRANSITION), self._version(message.start), self._version(message.end))
-        own = write.open_array(4) + write.separator.join((*versions, write.open_array(len(message.modifications))))
+        start, end = message.start, message.end
+        own = self._opening + self._version(start.query_set, start.identity, start.ts)
+        own += self._version(end.query_set, end.identity, end.ts) + write.open_array(len(message.modifications))
         pieces: list[bytes] = []
         between = b""
         for item in message.modifications:
@@ -70,13 +76,14 @@ class NativeFormat:
                     own += between + array(write, write.number(_REMOVED), write.number(query_id))
                 case QueryChanged():
                     kind, length, shared = self._change(item)
-                    head = write.separator.join((write.number(kind), write.number(item.query_id), b""))
-                    pieces += (own + between + write.open_array(length) + head, shared)
+                    pieces += (own + between + self._head(kind, length, item.query_id), shared)
                     own = write.close_array
                 case _:
                     assert_never(item)
             between = write.separator
-        return [*pieces, own + write.close_array * 2]
+        if own or write.close_array:
+            pieces.append(own + write.close_array * 2)
+        return pieces
 
     def _change(self, item: QueryChanged) -> tuple[int, int, bytes]:
         """Its kind, how many items it has, and those behind the query's id: the same for all that are told the same."""
@@ -145,9 +152,14 @@ class NativeFormat:
     def _log_lines(self, result: Result) -> bytes:
         return array(self._notation, *map(self._notation.text, result.log_lines))
 
-    def _version(self, version: Version) -> bytes:
+    def _write_head(self, kind: int, length: int, query_id: QueryId) -> bytes:
         write = self._notation
-        return array(write, write.number(version.query_set), write.number(version.identity), write.ts(version.ts))
+        return write.open_array(length) + write.separator.join((write.number(kind), write.number(query_id), b""))
+
+    def _write_version(self, query_set: int, identity: int, ts: Timestamp) -> bytes:
+        """With what follows it. Kept: many sessions are brought from one version to another one."""
+        write = self._notation
+        return array(write, write.number(query_set), write.number(identity), write.ts(ts)) + write.separator
 
     # --- everything else -----------------------------------------------------------------------------------------------
 
