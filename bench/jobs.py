@@ -11,7 +11,7 @@ Scale: TypeAlias = Literal["tiny", "quick", "full"]
 """How much is measured: `tiny` only proves that a workload works."""
 
 Param: TypeAlias = int | float | str
-Contender: TypeAlias = Literal["hub", "hub http", "bare", "bare loop", "peer", "cold", "warm", "in process"]
+Contender: TypeAlias = Literal["hub", "hub native", "hub http", "bare", "bare loop", "peer", "cold", "warm", "in process"]
 
 
 @dataclass(frozen=True, slots=True)

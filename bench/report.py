@@ -20,6 +20,7 @@ from bench.workloads import WORKLOADS
 
 NAMES = {
     "hub": "hub",
+    "hub native": "hub, native format",
     "hub http": "hub, over HTTP",
     "bare": "bare",
     "bare loop": "bare loop",

@@ -13,11 +13,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgpack
+
 from bench.chat import MARK, ROOM_ROWS, USERS, chat_id, marked, owner_of, text, user_id
 from bench.jobs import Case, Places
 from bench.sockets import HttpConnection, WebSocket
 
 OnText = Callable[[bytes], None]
+NATIVE = "hub.v1.msgpack"
 FIRST_RESULT_S = 60.0
 ANSWER_S = 30.0
 
@@ -54,6 +57,8 @@ def side_of(case: Case, places: Places) -> Side:
     match case.contender:
         case "hub" | "cold" | "warm":
             return HubSide(places)
+        case "hub native":
+            return NativeSide(places)
         case "hub http":
             return HubHttpSide(places)
         case "bare":
@@ -82,6 +87,9 @@ class HubSocket:
 
     async def open(self) -> None:
         self.socket = await WebSocket.open(self._places.hub_url, "/api/sync", self._receive)
+        self._greet()
+
+    def _greet(self) -> None:
         connect = {"sessionId": str(uuid.uuid4()), "connectionCount": 0, "lastCloseReason": "InitialConnect", "clientTs": 0}
         self._send(type="Connect", **connect)
         self._send(type="Authenticate", baseVersion=0, tokenType="Admin", value=self._places.service_key)
@@ -141,7 +149,31 @@ def send_args(chat: int, mark: int, *, reply: bool = True) -> dict[str, Any]:
     return {**args, "assistantMessage": {"content": text(mark)}} if reply else args
 
 
+class NativeSocket(HubSocket):
+    """The same in the hub's own wire format, for who only watches. A frame is decoded while a first result is awaited, else not."""
+
+    async def open(self) -> None:
+        self.socket = await WebSocket.open(self._places.hub_url, "/api/sync", self._receive, NATIVE)
+        self._greet()
+
+    def _send(self, **message: Any) -> None:
+        self.socket.send_binary(msgpack.packb(message))
+
+    def _receive(self, frame: bytes) -> None:
+        if self._first is not None:
+            read = msgpack.unpackb(frame)
+            assert isinstance(read, list), read
+            if read[2][0] == self._query_set:
+                assert all(modification[0] == 1 for modification in read[3]), read
+                self._first.set_result(None)
+                self._first = None
+        self._on_text(frame)
+
+
 class HubSide:
+    _socket_type: type[HubSocket] = HubSocket
+    """Of the subscribers."""
+
     def __init__(self, places: Places) -> None:
         self._places = places
         self.pid = places.hub_pid
@@ -150,7 +182,7 @@ class HubSide:
         self._writer: HubSocket | None = None
 
     async def subscribe(self, chat: int, on_text: OnText) -> WebSocket:
-        session = HubSocket(self._places, on_text)
+        session = self._socket_type(self._places, on_text)
         await session.open()
         await session.watch(room(chat))
         return session.socket
@@ -166,6 +198,10 @@ class HubSide:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.socket.close()
+
+
+class NativeSide(HubSide):
+    _socket_type = NativeSocket
 
 
 class HubHttpSide(HubSide):

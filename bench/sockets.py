@@ -1,6 +1,6 @@
 """A WebSocket and an HTTP client that cost little: the load generator must not be what is measured.
 
-They do what these workloads need and no more: text frames in one piece, no extensions, keep-alive requests one at a time, answers
+They do what these workloads need and no more: frames in one piece, no extensions, keep-alive requests one at a time, answers
 with a Content-Length. Frames are masked with a key of zeros, which is a key like any other.
 """
 
@@ -14,7 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 HEADER_END = b"\r\n\r\n"
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -52,10 +52,11 @@ def _address(url: str) -> tuple[str, int]:
 
 
 class WebSocket(asyncio.Protocol):
-    """`on_text` is called with each message, as it arrives."""
+    """`on_text` is called with each message, as it arrives, binary ones too."""
 
-    def __init__(self, host: str, path: str, on_text: Callable[[bytes], None]) -> None:
+    def __init__(self, host: str, path: str, on_text: Callable[[bytes], None], subprotocol: str | None) -> None:
         self._host, self._path = host, path
+        self._subprotocol = subprotocol
         self.on_text = on_text
         self._buffer = bytearray()
         self._is_open = False
@@ -65,19 +66,20 @@ class WebSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def open(cls, url: str, path: str, on_text: Callable[[bytes], None]) -> Self:
+    async def open(cls, url: str, path: str, on_text: Callable[[bytes], None], subprotocol: str | None = None) -> Self:
         host, port = _address(url)
         loop = asyncio.get_running_loop()
-        _, socket = await loop.create_connection(lambda: cls(f"{host}:{port}", path, on_text), host, port)
+        _, socket = await loop.create_connection(lambda: cls(f"{host}:{port}", path, on_text, subprotocol), host, port)
         await socket.opened
         return socket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass
+        asked = f"Sec-WebSocket-Protocol: {self._subprotocol}\r\n" if self._subprotocol is not None else ""
         self._write(
             (
                 f"GET {self._path} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n{asked}\r\n"
             ).encode()
         )
 
@@ -87,6 +89,9 @@ class WebSocket(asyncio.Protocol):
 
     def send(self, text: bytes) -> None:
         self._write(frame(TEXT, text))
+
+    def send_binary(self, payload: bytes) -> None:
+        self._write(frame(BINARY, payload))
 
     def close(self) -> None:
         if self._transport is not None and not self.closed.done():
@@ -106,7 +111,7 @@ class WebSocket(asyncio.Protocol):
         at = 0
         while (found := next_frame(buffer, at)) is not None:
             opcode, start, at = found
-            if opcode == TEXT:
+            if opcode in (TEXT, BINARY):
                 self.on_text(bytes(buffer[start:at]))
             elif opcode == PING:
                 self._write(frame(PONG, bytes(buffer[start:at])))

@@ -82,6 +82,13 @@ def _pushing(findings: Findings) -> list[Figure]:
             f"{delivery}, against a bare broadcast", 0.9, server_us, hub, _rounds(findings, "fan_out", "bare", subscribers=most)
         ),
         _at_most(f"{delivery}, against the peer", 0.5, server_us, hub, _rounds(findings, "fan_out", "peer", subscribers=most)),
+        _at_most(
+            f"{delivery}, native format against the stock one",
+            1.0,
+            server_us,
+            _rounds(findings, "fan_out", "hub native", subscribers=most),
+            hub,
+        ),
         _further(findings, most),
         _at_most(f"server CPU per commit, {most_rooms:,.0f} against {least_rooms:,.0f} live queries", 1.15, server_us, *rooms),
         _at_most(f"invalidation alone, {most_ranges:,.0f} ranges against {fewest:,.0f}", 5, p50_ms, *chats),
