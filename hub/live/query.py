@@ -6,7 +6,6 @@ of time and do not overlap; only the last one may be open (`until is None`), and
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -19,6 +18,8 @@ from hub.protocol.content import Content
 from hub.protocol.messages import Result, Success
 from hub.timestamps import Timestamp
 from hub.values import Value
+
+MAX_REPLACED = 3
 
 
 class QueryKey(NamedTuple):
@@ -77,7 +78,7 @@ class LiveQuery:
     journal: str | None
     subscriptions: set[Subscription] = field(default_factory=set)
     evaluations: list[Evaluation] = field(default_factory=list)
-    replaced: deque[Content] = field(default_factory=lambda: deque(maxlen=3))
+    replaced: tuple[Content, ...] = ()
     """Values that it showed before; a client whose socket broke may not have got the newest."""
     failed_runs: int = 0
     took_s: float = 0.0
@@ -97,7 +98,7 @@ class LiveQuery:
         previous = self.evaluations[-1] if self.evaluations else None
         is_new = previous is None or not same_result(previous.result, result)
         if is_new and previous is not None and isinstance(previous.result, Success) and previous.result.content is not None:
-            self.replaced.append(previous.result.content)
+            self.replaced = (*self.replaced[1 - MAX_REPLACED :], previous.result.content)
         self.evaluations.append(Evaluation(result if is_new or previous is None else previous.result, since, until))
         return is_new
 

@@ -105,7 +105,9 @@ class Session:
         return self._queries
 
     def held(self, query_id: QueryId) -> Content | None:
-        """The value that the client was sent last."""
+        """The value that the client was sent last, as who it is now."""
+        if self._identity != self._sent.identity:
+            return None
         shown = self._shown.get(query_id)
         base = shown if isinstance(shown, Success) else self._values_before_failure.get(query_id)
         return None if base is None else base.content

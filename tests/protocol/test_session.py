@@ -138,6 +138,21 @@ def test_a_change_says_whether_the_journal_is_another_than_the_one_that_was_told
     assert transition.modifications == (QueryChanged(Q0, transition.modifications[0].result, ONE, tells_journal=is_new),)  # type: ignore[union-attr]
 
 
+def test_what_the_client_holds_is_told_only_of_who_it_is_now() -> None:
+    session, value = watching(Q0), replace(TWO, content=Content(2.0, 3))
+    session.advance(at(2), {Q0: value})
+    before = session.held(Q0)
+
+    session.receive(Authenticate(0, "User", "token"))
+    session.authenticated()
+    meanwhile = session.held(Q0)
+    session.advance(at(3), {Q0: value})
+
+    assert before is value.content
+    assert meanwhile is None
+    assert session.held(Q0) is value.content
+
+
 def test_only_the_first_result_on_a_socket_is_looked_for_among_what_the_client_holds() -> None:
     session, content = a_session(), Content(1.0, 3)
     held = replace(an_add(Q0), held=(content.digest,))
