@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 
 from hub.core.deltas import ListTail
 from hub.core.ranges import IndexRange
+from hub.errors import Unavailable
 from hub.functions.registry import Registry
 from hub.store import Delete, Insert, Update
 from hub.testing.memory import MemoryDatabase, MemoryStore
@@ -23,15 +24,20 @@ from tests.live.harness import LiveHub, Screen, live_hub
 
 
 class Counting(MemoryStore):
-    """Notes every read of rows."""
+    """Notes every read of rows; the next `failing` reads of ranges fail."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         super().__init__(database)
         self.read_for: list[object] = []
+        self.failing = 0
 
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
         self.read_for.append(wanted)
-        return await super().read(wanted, at)
+        rows = await super().read(wanted, at)
+        if self.failing:
+            self.failing -= 1
+            raise Unavailable("no answer")
+        return rows
 
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         self.read_for.append((table, tuple(ids)))
@@ -144,7 +150,7 @@ async def test_a_row_that_somebody_else_changed_is_read_at_most_once_for_everybo
 async def test_a_row_that_is_shown_by_its_id_alone_is_kept_through_a_change_by_somebody_else(
     hub: LiveHub, memory: MemoryDatabase
 ) -> None:
-    memory.outside(a_note("n1"))
+    await until_head(hub, memory.outside(a_note("n1")))
     screen = hub.screen()
     query = await screen.watch("notes:get", noteId="n1")
     misses = counted(hub, "cache_misses_total")
@@ -204,6 +210,30 @@ async def test_runs_that_miss_the_same_range_together_share_one_read(hub: LiveHu
 
     assert (screen.value(total), len(screen.value(visible))) == (1, 1)
     assert len(store.read_for) == 1
+
+
+async def test_a_read_that_fails_fails_for_one_and_the_others_that_wanted_it_read_themselves(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase
+) -> None:
+    await until_head(hub, memory.outside(a_note("n1")))
+    one, other = hub.screen(), hub.screen()
+    store.reads.hold()
+    total = one.client.watch("notes:total", room="a")
+    one.pump()
+    await store.reads.reached()
+    visible = other.client.watch("notes:visible", room="a")
+    other.pump()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(store.read_for) == 1
+
+    store.failing = 1
+    store.reads.release()
+    await other.calm()
+    await one.calm()
+
+    assert (one.value(total), len(other.value(visible))) == (1, 1)
+    assert len(store.read_for) == 2, "the first one came again, and found it in memory"
 
 
 async def test_a_commit_while_a_range_is_read_is_in_memory_too(hub: LiveHub, store: Counting, memory: MemoryDatabase) -> None:
