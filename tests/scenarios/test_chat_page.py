@@ -182,3 +182,208 @@ async def test_a_chat_that_the_pointer_is_on_is_ready_before_it_is_opened(pages:
     assert opened[-2:] == [("Second", "in the second"), ("First", "in the first")]
     assert all(len(screen) == 2 for screen in opened[-2:])
     assert pages.complaints() == []
+
+
+async def test_older_messages_come_in_above_what_somebody_reads_and_move_nothing(pages: Pages, hub: HubProcess) -> None:
+    name = somebody("Ada")
+    chat = conversation_of(hub, name, "Long")
+    for number in range(100):
+        hub.mutation("messages:send", chat.message(f"message {number}", clientMessageId=f"m{number}", createdAt=float(number)))
+    await sign_in(pages, hub, "page", name)
+    await pages.click("page", TITLES)
+    await pages.until("page", ROWS, lambda rows: rows[-1:] == ["message 99"] and len(rows) < 100)
+
+    await pages.do("wheel", "page", ".scroller", pixels=-700)
+    read = 'text="message 85"'
+    before = await pages.do("place", "page", read)
+    hub.mutation("messages:send", chat.message("something new"))  # below what is read, by another tab
+    await pages.until("page", ROWS, lambda rows: rows[-1] == "something new")
+    assert await pages.do("place", "page", read) == pytest.approx(before, abs=2)
+
+    seen = 0
+    while (rows := await pages.texts("page", ROWS))[0] != "message 0":
+        assert len(rows) >= seen, "rows went away"
+        seen = len(rows)
+        await pages.do("wheel", "page", ".scroller", pixels=-900)
+    assert await pages.texts("page", ROWS) == [*(f"message {number}" for number in range(100)), "something new"]
+    await pages.click("page", 'role=button[name="To the newest message"]')
+    await pages.wait("page", 'role=button[name="To the newest message"]', "detached")
+    assert pages.complaints() == []
+
+
+async def test_a_chat_is_renamed_and_deleted_on_every_tab(pages: Pages, hub: HubProcess) -> None:
+    name = somebody("Ada")
+    conversation_of(hub, name, "First")
+    conversation_of(hub, name, "Second")
+    await sign_in(pages, hub, "page", name)
+    await open_tab(pages, hub, "other", name)
+    await pages.click("page", "text=First")
+    await pages.click("other", "text=First")
+
+    await pages.press("page", "F2")
+    await pages.do("fill", "page", "role=textbox[name=Title]", text="Better")
+    await pages.press("page", "Enter")
+    for page in ("page", "other"):
+        await pages.shows(page, TITLES, "Better", "Second")
+        await pages.shows(page, ".room-title", "Better")
+
+    await pages.press("page", "F2")
+    await pages.do("fill", "page", "role=textbox[name=Title]", text="Worse")
+    await pages.press("page", "Escape")
+    await pages.click("page", "role=button[name=Delete]")
+    await pages.press("page", "Escape")
+    await pages.shows("page", TITLES, "Better", "Second")
+    await pages.click("page", "role=button[name=Delete]")
+    await pages.click("page", "dialog >> role=button[name=Delete]")
+
+    for page in ("page", "other"):
+        await pages.shows(page, TITLES, "Second")
+    await pages.wait("page", ".greeting")
+    await pages.wait("other", "text=This chat is not here")
+    assert pages.complaints() == []
+
+
+async def test_a_reply_is_stopped_with_what_there_is_of_it(pages: Pages, hub: HubProcess) -> None:
+    name = somebody("Ada")
+    chat = conversation_of(hub, name, "Endless")
+    reply = {**chat.owned, "role": "assistant", "clientMessageId": "r"}
+    hub.mutation("messages:streamUpsert", {**reply, "content": "on and", "status": "streaming"})
+    await sign_in(pages, hub, "page", name)
+    await pages.click("page", TITLES)
+    await pages.shows("page", ROWS, "on and")
+
+    await pages.click("page", 'role=button[name="Stop the reply"]')
+
+    await pages.wait("page", ".replied[data-status=complete]")
+    hub.mutation("messages:streamUpsert", {**reply, "content": "on and on", "status": "streaming"})  # it had not heard
+    (row,) = hub.query("messages:list", chat.owned)
+    assert (row["content"], row["status"]) == ("on and", "complete")
+    assert pages.complaints() == []
+
+
+async def test_everything_is_done_with_the_keyboard_alone(pages: Pages, hub: HubProcess) -> None:
+    name = somebody("Ada")
+    for title in ("Third", "Second", "First"):
+        conversation_of(hub, name, title)
+    await sign_in(pages, hub, "page", name)
+    await pages.shows("page", TITLES, "First", "Second", "Third")
+
+    await pages.press("page", "Alt+ArrowDown")
+    await pages.shows("page", ".room-title", "First")
+    await pages.press("page", "Alt+ArrowDown", "Alt+ArrowDown", "Alt+ArrowUp")
+    await pages.shows("page", ".room-title", "Second")
+    await pages.until("page", "textarea:focus", lambda found: len(found) == 1)
+    await pages.do("fill", "page", "textarea", text="one line")
+    await pages.press("page", "Shift+Enter", "a", "Enter")
+    await pages.shows("page", ROWS, "one line\na")
+    assert await pages.do("focus", "page") == "Message"
+
+    await pages.press("page", "Escape", "?")
+    await pages.wait("page", "dialog >> text=Keyboard")
+    await pages.press("page", "Escape")
+    await pages.wait("page", "dialog", "detached")
+    await pages.press("page", "/")
+    assert await pages.do("focus", "page") == "Message"
+    await pages.press("page", "Alt+n")
+    await pages.shows("page", ".room-title", "New chat")
+
+    await pages.do("focusOn", "page", ".chat-link >> nth=0")
+    await pages.press("page", "ArrowDown", "ArrowDown", "ArrowUp", "End", "Home", "ArrowDown", "Enter")
+    await pages.shows("page", ".room-title", "First")
+    await pages.do("focusOn", "page", '.chat-link:has-text("Third")')
+    await pages.press("page", "Delete")
+    await pages.wait("page", "dialog")
+    await pages.press("page", "Tab", "Enter")
+    await pages.shows("page", TITLES, "Second", "First")
+    assert pages.complaints() == []
+
+
+async def test_somebody_else_sits_down_and_sees_nothing_of_who_was_there(pages: Pages, hub: HubProcess) -> None:
+    ada = somebody("Ada")
+    secret = conversation_of(hub, ada, "A secret")
+    await sign_in(pages, hub, "page", ada)
+    await pages.click("page", TITLES)
+    await pages.shows("page", ".room-title", "A secret")
+
+    await pages.click("page", 'role=button[name="Sign in as somebody else"]')
+    await pages.do("fill", "page", "input[name=name]", text=somebody("Grace"))
+    await pages.press("page", "Enter")
+
+    await pages.wait("page", "text=This chat is not here")
+    await pages.wait("page", "text=Your chats will be here")
+    assert await pages.texts("page", TITLES) == []
+    assert hub.query("chats:get", secret.owned)["title"] == "A secret"
+    assert pages.complaints() == []
+
+
+@pytest.mark.parametrize("is_dark", [pytest.param(False, id="light"), pytest.param(True, id="dark")])
+async def test_a_checker_of_accessibility_finds_nothing(pages: Pages, hub: HubProcess, is_dark: bool) -> None:
+    name = somebody("Ada")
+    chat = conversation_of(hub, name, "A chat")
+    text = "# A title\n\nA **list**:\n\n- one\n- [two](https://example.org)\n\n> said\n\n```py\nx = 1\n```\n\n|a|b|\n|-|-|\n|1|2|\n"
+    hub.mutation("messages:send", {**chat.message("A question"), "assistantMessage": {"content": text}})
+    hub.mutation(
+        "messages:streamUpsert", {**chat.owned, "role": "assistant", "clientMessageId": "r", "content": "", "status": "error"}
+    )
+    await pages.open("page", hub.url, person=name, isDark=is_dark)
+    await pages.wait("page", "input[name=name]")
+    found = {"sign in": await pages.do("check", "page")}
+    await pages.do("fill", "page", "input[name=name]", text=name)
+    await pages.press("page", "Enter")
+    await pages.wait("page", ".greeting")
+    found["greeting"] = await pages.do("check", "page")
+    await pages.click("page", TITLES)
+    await pages.wait("page", ".markdown table")
+    for width in (1200, 390):
+        await pages.do("resize", "page", width=width, height=800)
+        found[f"room, {width}"] = await pages.do("check", "page")
+    await pages.click("page", 'role=link[name="All chats"]')
+    await pages.wait("page", TITLES)
+    found["list, narrow"] = await pages.do("check", "page")
+    await pages.click("page", 'role=button[name="Keyboard shortcuts"]')
+    found["dialog"] = await pages.do("check", "page")
+
+    assert not any(found.values()), found
+
+
+async def test_on_a_phone_there_is_the_list_or_a_room(pages: Pages, hub: HubProcess) -> None:
+    name = somebody("Ada")
+    conversation_of(hub, name, "A chat")
+    await sign_in(pages, hub, "page", name, width=390, height=780)
+    await pages.wait("page", TITLES)
+    await pages.wait("page", ".stage", "hidden")
+
+    await pages.click("page", TITLES)
+    await pages.wait("page", ".room-title")
+    await pages.wait("page", ".sidebar", "hidden")
+    await pages.say("page", "a word that is wider than the screen: " + "w" * 200)
+    assert await pages.do("width", "page") == 390, "the page can be scrolled sideways"
+
+    await pages.click("page", 'role=link[name="All chats"]')
+    await pages.wait("page", TITLES)
+    assert pages.complaints() == []
+
+
+async def test_the_colours_are_the_systems_until_somebody_chooses(pages: Pages, hub: HubProcess) -> None:
+    await sign_in(pages, hub, "page", somebody("Ada"))
+    light = await ground(pages)
+    await pages.do("colours", "page", isDark=True)
+    dark = await ground(pages, unlike=light)
+
+    await pages.click("page", "role=button[name=Light]")
+    assert await ground(pages, unlike=dark) == light
+    await pages.do("reload", "page")
+    await pages.wait("page", ".greeting")
+    assert await ground(pages) == light
+    await pages.click("page", 'role=button[name="Colours of the system"]')
+    assert await ground(pages, unlike=light) == dark
+
+
+async def ground(pages: Pages, unlike: str = "") -> str:
+    """The colour behind everything, once it is another one."""
+    colour: str = await pages.do("style", "page", "html", name="backgroundColor")
+    async with asyncio.timeout(10):
+        while colour == unlike:  # it happens in another process
+            await asyncio.sleep(0.05)
+            colour = await pages.do("style", "page", "html", name="backgroundColor")
+    return colour

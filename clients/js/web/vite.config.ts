@@ -5,6 +5,10 @@ import { defineConfig } from "vite";
 const HUB = "http://127.0.0.1:8000";
 
 export default defineConfig({
+  resolve: {
+    alias: { "hub-client": new URL("../src/index.ts", import.meta.url).pathname },
+    dedupe: ["@msgpack/msgpack"], // ours, so that our lock alone says what is built
+  },
   build: {
     outDir: "../../../hub/web",
     emptyOutDir: true,

@@ -82,9 +82,19 @@ const commands = {
   wait: (command) => at(command).first().waitFor({ state: command.state }),
   texts: (command) => at(command).allInnerTexts(),
   value: (command) => at(command).inputValue(),
+  // Somebody leaves the tab and comes back, until there is what they look for.
+  async comeBackUntil(command) {
+    const page = pages.get(command.page);
+    for (const end = Date.now() + TIMEOUT_MS; !(await at(command).isVisible()); ) {
+      if (Date.now() > end) throw new Error(`not there: ${command.target}`);
+      await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+      await page.waitForTimeout(100);
+    }
+  },
   attribute: (command) => at(command).getAttribute(command.name),
+  focusOn: (command) => at(command).focus(),
   focus: ({ page }) => pages.get(page).evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent),
-  scroll: (command) => at(command).evaluate((box) => ({ top: box.scrollTop, left: box.scrollHeight - box.clientHeight - box.scrollTop })),
+  width: ({ page }) => pages.get(page).evaluate(() => document.documentElement.scrollWidth),
   place: (command) => at(command).first().evaluate((element) => element.getBoundingClientRect().top),
   style: (command) => at(command).first().evaluate((element, name) => getComputedStyle(element)[name], command.name),
   picture: ({ page, file }) => pages.get(page).screenshot({ path: file, animations: "disabled" }).then(() => null),
@@ -92,7 +102,6 @@ const commands = {
     const { violations } = await pages.get(page).evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`);
   },
-  status: ({ page, path }) => pages.get(page).evaluate((where) => fetch(where).then((answer) => answer.status), path),
 };
 
 async function run({ id, op, ...rest }) {

@@ -1,6 +1,7 @@
 // The pages of `hub dev`: the chat where the application has its functions, else the playground.
-import { createRoot } from "react-dom/client";
+import { ConvexError } from "convex/values";
 import { useState } from "react";
+import { createRoot } from "react-dom/client";
 import { isChat, useServed } from "./application";
 import { ChatPage } from "./chat/ChatPage";
 import { currentPerson, forgetCurrent, remember, type Person } from "./people";
@@ -31,4 +32,10 @@ function Start() {
 }
 
 const root = document.getElementById("root");
-if (root !== null) createRoot(root).render(<Start />);
+if (root !== null) createRoot(root, { onCaughtError: tell }).render(<Start />);
+
+/** What the hub refuses is told on the page, where it was asked for; anything else is a mistake of ours. */
+function tell(error: unknown): void {
+  const isOfHub = error instanceof ConvexError || (error instanceof Error && error.message.startsWith("[CONVEX "));
+  if (!isOfHub) console.error(error);
+}

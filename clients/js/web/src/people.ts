@@ -1,5 +1,6 @@
 // Who sits in front of this tab. Each tab may be somebody else; a new one begins as whoever signed in last.
 import { ConvexReactClient } from "convex/react";
+import { hubTransport } from "hub-client";
 
 export interface Person {
   /** The `sub` of their tokens. */
@@ -60,7 +61,10 @@ export async function fetchToken(subject: string): Promise<string | null> {
 
 /** A client that speaks for one person, or, with null, comes without a token. */
 export function openClient(subject: string | null): ConvexReactClient {
-  const client = new ConvexReactClient(location.origin, { logger: false }); // what fails is told on the page
+  const client = new ConvexReactClient(location.origin, {
+    webSocketConstructor: hubTransport(),
+    logger: false, // what fails is told on the page
+  });
   if (subject !== null) client.setAuth(() => fetchToken(subject).catch(() => null));
   return client;
 }

@@ -70,6 +70,7 @@ function Signed({ person, hasAssistant, onSignOut }: Props) {
       <Sidebar
         person={person}
         shown={shown}
+        isAlone={route.at === "home"}
         connection={connection}
         onApproach={approach}
         onLeave={leave}

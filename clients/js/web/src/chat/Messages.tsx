@@ -5,7 +5,7 @@ import { useCallback, useLayoutEffect, useRef, useState, type RefObject } from "
 import { DownIcon } from "../parts/icons";
 import { useEdge } from "../parts/edge";
 import { MessageView, Said, Thinking } from "./MessageView";
-import { keyOf, type Message } from "./sending";
+import { isOptimistic, keyOf, type Message } from "./sending";
 
 const AT_END_PX = 48;
 
@@ -35,32 +35,37 @@ export function Messages({ chatId, newestFirst, status, first, isWaiting, offset
     const top = element.scrollHeight - element.clientHeight - offset.current;
     if (Math.abs(element.scrollTop - top) > 1) element.scrollTop = top;
   }, [offset]);
-  const note = useCallback(
-    (height: number) => {
-      const element = box.current;
-      if (element === null) return;
-      const left = height - element.clientHeight - element.scrollTop;
-      offset.current = left < AT_END_PX ? 0 : left;
-      setIsAtEnd(offset.current === 0);
-    },
-    [offset],
-  );
-  const before = useRef({ height: 0, oldest: "", newest: "" });
+  const before = useRef({ height: 0, view: 0, oldest: "", newest: "" });
+  /** Where they are by now, in what was there before this update: its event may still be on its way. */
+  const note = useCallback(() => {
+    const element = box.current;
+    const { height, view } = before.current;
+    if (element === null || height === 0) return;
+    const left = height - view - element.scrollTop;
+    offset.current = left < AT_END_PX ? 0 : left;
+    setIsAtEnd(offset.current === 0);
+  }, [offset]);
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
     const { height, oldest, newest } = before.current;
-    before.current = { height: element.scrollHeight, oldest: messages[0]?._id ?? "", newest: last === undefined ? "" : keyOf(last) };
-    if (height > 0) note(height); // where they are by now: its event may still be on its way
+    note();
+    const { scrollHeight, clientHeight } = element;
+    const [first, end] = [messages[0]?._id ?? "", last === undefined ? "" : keyOf(last)];
+    before.current = { height: scrollHeight, view: clientHeight, oldest: first, newest: end };
     // somebody reads further up: what grows below them does not move them, and their own new message brings them down
-    if (last?.role === "user" && newest !== "" && before.current.newest !== newest) offset.current = 0;
-    else if (offset.current > 0 && oldest === before.current.oldest) offset.current += element.scrollHeight - height;
+    if (last !== undefined && isOptimistic(last) && newest !== "" && end !== newest) offset.current = 0;
+    else if (offset.current > 0 && oldest === first) offset.current += scrollHeight - height;
     settle();
   });
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
-    const observer = new ResizeObserver(settle); // a field that grows, a window that turns
+    const observer = new ResizeObserver(() => {
+      before.current.height = element.scrollHeight; // a field that grew, a window that was turned
+      before.current.view = element.clientHeight;
+      settle();
+    });
     observer.observe(element);
     return () => observer.disconnect();
   }, [settle]);
@@ -71,7 +76,7 @@ export function Messages({ chatId, newestFirst, status, first, isWaiting, offset
   };
   return (
     <div className="scroller-frame">
-      <div ref={box} className="scroller" onScroll={() => note(box.current?.scrollHeight ?? 0)} tabIndex={0} role="region" aria-label="Messages">
+      <div ref={box} className="scroller" onScroll={note} tabIndex={0} role="region" aria-label="Messages">
         <div ref={edge} className="edge">
           {status === "LoadingMore" && <span className="more">Loading what was before</span>}
         </div>

@@ -4,13 +4,13 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../_generated/api";
 import type { Id } from "../_generated/dataModel";
 import type { Connection } from "../parts/Connection";
-import { stop } from "./assistant";
+import { tellToStop } from "./assistant";
 import { Composer } from "./Composer";
 import { Messages } from "./Messages";
 import type { Begun } from "./NewChat";
 import type { Replies } from "./replies";
 import { RoomHead } from "./RoomHead";
-import { isOptimistic, useSend, type Message } from "./sending";
+import { isOptimistic, useSend, useStop, type Message } from "./sending";
 
 const PAGE = 30;
 
@@ -29,6 +29,7 @@ export function Room({ chatId, isShown, begun, connection, replies, subject }: P
   const chat = useQuery(api.chats.get, { chatId });
   const { results, status, loadMore } = usePaginatedQuery(api.messages.page, { chatId }, { initialNumItems: PAGE });
   const send = useSend();
+  const end = useStop();
   const offset = useRef(0); // how far from its end the room was left
   const newest = results[0];
   const waiting = replies?.waiting.get(chatId);
@@ -41,6 +42,10 @@ export function Room({ chatId, isShown, begun, connection, replies, subject }: P
     replies?.request({ chatId, clientMessageId, content });
   };
   const streaming = newest?.role === "assistant" && newest.status === "streaming" ? newest : null;
+  const stop = (reply: Message) => {
+    if (replies !== null) void tellToStop(subject, chatId, reply._id);
+    void end(reply);
+  };
   const more = useCallback(() => loadMore(PAGE), [loadMore]);
 
   if (!isShown) return null;
@@ -74,7 +79,7 @@ export function Room({ chatId, isShown, begun, connection, replies, subject }: P
         draftKey={chatId}
         placeholder="Write a message"
         isAutoFocused
-        onStop={streaming === null ? null : () => void stop(subject, chatId, streaming._id)}
+        onStop={streaming === null ? null : () => stop(streaming)}
         onSend={say}
       />
       <Announcer newest={newest} />

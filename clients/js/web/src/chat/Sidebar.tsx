@@ -5,6 +5,7 @@ import { api } from "../_generated/api";
 import { Avatar } from "../parts/Avatar";
 import { ConnectionMark, type Connection } from "../parts/Connection";
 import { KeyboardIcon, LeaveIcon, Logo, PlayIcon, PlusIcon } from "../parts/icons";
+import { SideBar } from "../parts/SideBar";
 import { ThemeSwitch } from "../parts/ThemeSwitch";
 import { useEdge } from "../parts/edge";
 import type { Person } from "../people";
@@ -19,6 +20,7 @@ const CLOCK_MS = 30_000;
 interface Props {
   person: Person;
   shown: string | null;
+  isAlone: boolean;
   connection: Connection;
   onApproach: (chatId: string) => void;
   onLeave: () => void;
@@ -26,14 +28,14 @@ interface Props {
   onHelp: () => void;
 }
 
-export function Sidebar({ person, shown, connection, onApproach, onLeave, onSignOut, onHelp }: Props) {
+export function Sidebar({ person, shown, isAlone, connection, onApproach, onLeave, onSignOut, onHelp }: Props) {
   const { results, status, loadMore } = usePaginatedQuery(api.chats.page, {}, { initialNumItems: PAGE });
   const edge = useEdge(status === "CanLoadMore" ? () => loadMore(PAGE) : null);
   const now = useNow();
   const [doomed, setDoomed] = useState<Chat | null>(null);
 
   return (
-    <div className="sidebar">
+    <SideBar title="All chats" isAlone={isAlone}>
       <header className="sidebar-head">
         <a className="brand" href={hrefOf({ at: "home" })} aria-label="hub, to the start">
           <Logo />
@@ -88,7 +90,7 @@ export function Sidebar({ person, shown, connection, onApproach, onLeave, onSign
         </div>
       </footer>
       {doomed !== null && <DeleteDialog chat={doomed} isShown={doomed._id === shown} onClose={() => setDoomed(null)} />}
-    </div>
+    </SideBar>
   );
 }
 

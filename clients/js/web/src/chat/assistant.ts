@@ -22,7 +22,8 @@ export async function ask(subject: string, { chatId, clientMessageId, content }:
   }
 }
 
-export async function stop(subject: string, chatId: string, messageId: string): Promise<void> {
+/** So that no more is asked of the model. That the reply ends here is written in the chat, whether this arrives or not. */
+export async function tellToStop(subject: string, chatId: string, messageId: string): Promise<void> {
   await post(subject, "/assistant/stop", { chatId, messageId }).catch(() => undefined);
 }
 

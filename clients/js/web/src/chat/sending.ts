@@ -1,7 +1,7 @@
 // Mutations of the chat with what they look like before the hub has answered: the screen changes at once, and is put right, or back,
 // in the same step in which the hub's own rows arrive.
 import type { OptimisticLocalStore } from "convex/browser";
-import { insertAtTop, useMutation } from "convex/react";
+import { insertAtTop, optimisticallyUpdateValueInPaginatedQuery, useMutation } from "convex/react";
 import { api } from "../_generated/api";
 import type { Doc, Id } from "../_generated/dataModel";
 
@@ -55,6 +55,16 @@ export function useRename() {
 
 export function useRemove() {
   return useMutation(api.chats.remove).withOptimisticUpdate((store, { chatId }) => editPages(store, (rows) => without(rows, chatId)));
+}
+
+/** Ends a reply with what there is of it. Whoever still writes it learns so from the answer to their next words. */
+export function useStop() {
+  const end = useMutation(api.messages.streamUpsert).withOptimisticUpdate((store, { chatId, messageId }) => {
+    optimisticallyUpdateValueInPaginatedQuery(store, api.messages.page, { chatId }, (message): Message =>
+      message._id === messageId ? { ...message, status: "complete" } : message,
+    );
+  });
+  return ({ chatId, _id, content }: Message) => end({ chatId, messageId: _id, role: "assistant", content, status: "complete" });
 }
 
 function moveToTop(store: OptimisticLocalStore, chat: Chat): void {
