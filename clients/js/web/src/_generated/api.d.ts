@@ -94,10 +94,18 @@ export declare const api: {
       Sent
     >;
     /**
-     * Bring one message to a state of its stream: `content` is all of its text so far.
+     * Bring one message to a state of its stream: `content` is all of its text so far, or `delta` what stands at `offset` of it.
      *
      * A message only moves forward: from streaming to error to complete, and to a longer text until it is complete; what is behind the
-     * stored state is ignored. So a stream may be retried and reordered, and ends the same.
+     * stored state is ignored, and so is every delta once it is complete. So a stream may be retried and reordered, and ends the same.
+     *
+     * `offset` counts UTF-16 code units, as JavaScript does. A delta whose text is there already changes nothing, however the text was
+     * cut before. Raises OFFSET_GAP, which names the `expected` offset, for one that leaves a gap; TEXT_DIFFERS where another text is;
+     * OFFSET_IN_CHARACTER for one that begins in the middle of a character. A delta never takes text away: the one that completes a
+     * message completes it with all the text there is.
+     *
+     * Both forms may be mixed. A whole `content` that goes on from the text so far is as good as a delta; of two that differ the
+     * longer one counts, the one that completes the message in any case; deltas go on from whichever text is stored.
      */
     streamUpsert: FunctionReference<
       "mutation",
@@ -105,8 +113,10 @@ export declare const api: {
       {
         chatId: Id<"chats">;
         role: "user" | "assistant" | "system";
-        content: string;
         status: "streaming" | "complete" | "error";
+        content?: string | null;
+        delta?: string | null;
+        offset?: number | null;
         messageId?: Id<"messages"> | null;
         clientMessageId?: string | null;
         userId?: Id<"users"> | null;

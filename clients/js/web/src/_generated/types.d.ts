@@ -38,6 +38,8 @@ export type Sent = {
 
 export type Upserted = {
   messageId: Id<"messages">;
+  /** As it is now: a writer whose message is complete, because somebody stopped it, need not go on. */
+  status: "streaming" | "complete" | "error";
 };
 
 export type UserMessage = {

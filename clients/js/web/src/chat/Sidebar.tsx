@@ -36,13 +36,13 @@ export function Sidebar({ person, shown, isAlone, connection, onApproach, onLeav
 
   return (
     <SideBar title="All chats" isAlone={isAlone}>
-      <header className="sidebar-head">
+      <div className="sidebar-head">
         <a className="brand" href={hrefOf({ at: "home" })} aria-label="hub, to the start">
           <Logo />
           <span>hub</span>
         </a>
         <ConnectionMark connection={connection} />
-      </header>
+      </div>
       <a className="button primary new-chat" href={hrefOf({ at: "new" })}>
         <PlusIcon />
         New chat
@@ -69,7 +69,7 @@ export function Sidebar({ person, shown, isAlone, connection, onApproach, onLeav
         )}
         <div ref={edge} className="edge" />
       </nav>
-      <footer className="sidebar-foot">
+      <div className="sidebar-foot">
         <div className="whoami">
           <Avatar person={person} />
           <span className="whoami-name">{person.name}</span>
@@ -88,7 +88,7 @@ export function Sidebar({ person, shown, isAlone, connection, onApproach, onLeav
             </a>
           </span>
         </div>
-      </footer>
+      </div>
       {doomed !== null && <DeleteDialog chat={doomed} isShown={doomed._id === shown} onClose={() => setDoomed(null)} />}
     </SideBar>
   );

@@ -64,7 +64,7 @@ export function useStop() {
       message._id === messageId ? { ...message, status: "complete" } : message,
     );
   });
-  return ({ chatId, _id, content }: Message) => end({ chatId, messageId: _id, role: "assistant", content, status: "complete" });
+  return ({ chatId, _id }: Message) => end({ chatId, messageId: _id, role: "assistant", delta: "", offset: 0, status: "complete" });
 }
 
 function moveToTop(store: OptimisticLocalStore, chat: Chat): void {

@@ -58,13 +58,13 @@ function Contents({ served, shown, caller, onCaller }: ContentsProps) {
   const { application } = served;
   return (
     <SideBar title="Functions and tables" isAlone={shown === ""}>
-      <header className="sidebar-head">
+      <div className="sidebar-head">
         <a className="brand" href={hrefOf({ at: "playground", name: "" })} aria-label="hub, overview">
           <Logo />
           <span>hub</span>
         </a>
         <ConnectionMark connection={connection} />
-      </header>
+      </div>
       <nav className="chats contents" aria-label="Contents">
         {modulesOf(application).map(([module, functions]) => (
           <section key={module} aria-label={module}>
@@ -104,7 +104,7 @@ function Contents({ served, shown, caller, onCaller }: ContentsProps) {
           </section>
         )}
       </nav>
-      <footer className="sidebar-foot">
+      <div className="sidebar-foot">
         {served.has.includes("tokens") && <Caller caller={caller} onCaller={onCaller} />}
         <div className="sidebar-tools">
           <ThemeSwitch />
@@ -114,7 +114,7 @@ function Contents({ served, shown, caller, onCaller }: ContentsProps) {
             </a>
           )}
         </div>
-      </footer>
+      </div>
     </SideBar>
   );
 }
