@@ -15,8 +15,8 @@ JOB_S = 180.0
 ROUNDS: dict[Scale, int] = {"tiny": 1, "quick": 2, "full": 3}
 FEWER: dict[Scale, dict[str, int]] = {
     "tiny": {},
-    "quick": dict.fromkeys(("light", "mixed", "storm", "idle", "invalidation"), 1),
-    "full": {"rooms": 2, "external": 2, "storm": 2, "mixed": 1, "idle": 1, "invalidation": 1},
+    "quick": dict.fromkeys(("light", "mixed", "storm", "idle", "invalidation", "streaming"), 1),
+    "full": {"rooms": 2, "external": 2, "storm": 2, "mixed": 1, "idle": 1, "invalidation": 1, "streaming": 1},
 }
 """Rounds of workloads that take long, or hardly vary."""
 

@@ -62,7 +62,7 @@ def figure_of(name: str) -> Value:
 
 
 def figures(findings: Findings) -> list[Figure]:
-    return _pushing(findings) + _writing(findings) + _sockets(findings)
+    return _pushing(findings) + _writing(findings) + _streaming(findings) + _sockets(findings)
 
 
 # --- one row each ---------------------------------------------------------------------------------------------------
@@ -127,6 +127,18 @@ def _writing(findings: Findings) -> list[Figure]:
         _at_least(f"{n:.0f} in flight over HTTP, rate against the peer's plain insert", 1.5, rate, by_http, peer),
         _at_most("a lone `messages:send`, p50 to its acknowledgement, against the bare transaction", 1.3, p50_ms, *lone),
         _at_least(f"all to one chat, {n:.0f} in flight, rate against the bare loop one by one", 3, rate, one_row, one_by_one),
+    ]
+
+
+def _streaming(findings: Findings) -> list[Figure]:
+    wire = figure_of("KiB a viewer")
+    stock = _rounds(findings, "streaming", "hub", client="stock", written_as="delta")
+    deflate = _rounds(findings, "streaming", "hub", client="stock, deflate")
+    native = _rounds(findings, "streaming", "hub", client="native")
+    return [
+        _at_most("a streamed reply, bytes to a viewer on the native format, against the stock client's", 0.05, wire, native, stock),
+        _at_most("the same, against the stock client's with deflate", 0.5, wire, native, deflate),
+        _alone("a streamed reply of single tokens, oplog for each", 2, "KiB", figure_of("KiB of oplog a token"), native),
     ]
 
 

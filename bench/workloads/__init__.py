@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bench.jobs import Case, Measurement, Places, Scale
-from bench.workloads import external, fan_out, idle, invalidation, light, mixed, mutations, rooms, storm
+from bench.workloads import external, fan_out, idle, invalidation, light, mixed, mutations, rooms, storm, streaming
 
 
 class Workload(Protocol):
@@ -30,6 +30,7 @@ _IN_ORDER: Sequence[tuple[str, Workload]] = [
     ("rooms", rooms),
     ("mutations", mutations),
     ("mixed", mixed),
+    ("streaming", streaming),
     ("external", external),
     ("storm", storm),
     ("idle", idle),

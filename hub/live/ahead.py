@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hub.core.commits import RowChange, TableReset
+from hub.core.deltas import applied
 from hub.core.rangecache import RangeCache
 from hub.core.rangemap import Piece
 from hub.core.ranges import IndexRange
@@ -102,9 +103,19 @@ class Ahead:
         indexed = self._indexed_fields()
         for commit in commits:
             for change in commit.changes:
-                self._enter(change if commit.batch is not None else doubted(change, indexed))
+                self._enter(change if commit.batch is not None else doubted(self._brought_forward(change), indexed))
         self._entered = self._position.ts
         return True
+
+    def _brought_forward(self, change: RowChange | TableReset) -> RowChange | TableReset:
+        """With the row after it, if its delta is certain and the row before it is known."""
+        if not isinstance(change, RowChange) or not change.is_unresolved or not change.deltas:
+            return change
+        place = (change.table, change.id)
+        if change.table in self._reset or change.id in self._unresolved.get(change.table, ()):
+            return change
+        before = self._changed.row(place) if place in self._changed else self._cache.row(*place)
+        return change if before is None else replace(change, after=applied(before, change.deltas))
 
     def _enter(self, change: RowChange | TableReset) -> None:
         if isinstance(change, TableReset):

@@ -71,7 +71,11 @@ def test_a_whole_run_finds_every_figure(scale: Scale) -> None:
     for one in plan(scale, list(WORKLOADS), has_peer=True):
         found = measured()
         found.figures = dict.fromkeys(
-            ["KiB a socket", "% of a core", "finds for each commit shown", "ms to the own transition, p50"], 1.0
+            [
+                *("KiB a socket", "% of a core", "finds for each commit shown", "ms to the own transition, p50"),
+                *("KiB a viewer", "KiB of oplog a token"),
+            ],
+            1.0,
         )
         if one.workload == "fan_out":
             found.server_cpu_s = 0.01 * one.number("subscribers")  # else a further subscriber would cost nothing

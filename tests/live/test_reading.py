@@ -147,6 +147,30 @@ async def test_a_row_that_somebody_else_changed_is_read_at_most_once_for_everybo
     assert screen.value(by_id)["room"] == "b"
 
 
+async def test_what_another_hub_adds_to_a_text_is_shown_and_added_to_without_a_read(
+    hub: LiveHub, store: Counting, memory: MemoryDatabase, registry: Registry
+) -> None:
+    """Its deltas are applied to the rows that are held here: the reply of a model may be written by any hub."""
+    await until_head(hub, memory.outside(a_note("n1"), a_note("n2")))
+    screen = hub.screen()
+    newest = await screen.watch("notes:newest", room="a")
+    async with live_hub(MemoryStore(memory, name="hub-b"), registry) as other:
+        await other.mutate("notes:say", noteId="n1", more=["Once"])
+        await rest(hub, screen)
+        store.read_for.clear()
+        for n in range(70):
+            await other.mutate("notes:say", noteId="n1", more=[f" {n}"])
+        await other.mutate("notes:tag", noteId="n1", keep=0.0, tags=["a", "b", "c"])
+        await other.mutate("notes:tag", noteId="n1", keep=2.0, tags=["d"])
+        await rest(hub, screen)
+        await hub.mutate("notes:say", noteId="n1", more=[" and more"])
+        await rest(hub, screen)
+
+    assert store.read_for == []
+    (row,) = (row for row in screen.value(newest) if row["_id"] == "n1")
+    assert (row["body"], row["tags"]) == ("Once" + "".join(f" {n}" for n in range(70)) + " and more", ["a", "b", "d"])
+
+
 async def test_a_row_that_is_shown_by_its_id_alone_is_kept_through_a_change_by_somebody_else(
     hub: LiveHub, memory: MemoryDatabase
 ) -> None:
