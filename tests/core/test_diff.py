@@ -62,7 +62,7 @@ def ordered(value: Value) -> Value:
 @example(("", b""))
 @example((None, False))
 @example(([{"_id": "a"}, {"_id": "b"}, {"_id": "c"}], [{"_id": "x"}, {"_id": "b"}, {"_id": "y"}]))
-@example(([{"_id": "a"}, {"_id": "a"}], [{"_id": "a"}, {"_id": "b"}]))
+@example(([{"_id": "a", "n": 1}, {"_id": "b"}, {"_id": "a", "n": 2}], [{"_id": "b", "n": 1}, {"_id": "a", "n": 3}]))
 def test_a_value_patched_by_its_diff_is_the_new_one(pair: tuple[Value, Value]) -> None:
     old, new = pair
 

@@ -64,16 +64,20 @@ async def test_who_comes_back_to_a_change_gets_an_edit(open_hub: OpenHub, somebo
     assert client.kinds[:2] == [UPDATED, RESUMED]
 
 
-async def test_what_was_lost_in_the_socket_is_made_up_for(open_hub: OpenHub) -> None:
+@pytest.mark.parametrize("somebody_stays", [True, False])
+async def test_what_was_lost_in_the_socket_is_made_up_for(open_hub: OpenHub, somebody_stays: bool) -> None:
     hub = await open_hub()
     await hub.mutate("notes:add", room="a", rank=1, text=LONG)
     screen, client = await a_reader(hub)
-    other, _ = await a_reader(hub)
+    other = hub.screen()
+    await other.watch("notes:newest", room="a")
     screen.reads = False
     await hub.mutate("notes:add", room="a", rank=2, text="lost")
     await other.until(lambda: other.texts(0) == ["lost", LONG])
     screen.disconnect()
     screen.reads = True
+    if not somebody_stays:
+        other.disconnect()
 
     await come_back(screen)
 
@@ -93,6 +97,23 @@ async def test_another_hub_needs_only_the_digest(open_hub: OpenHub) -> None:
     await come_back(screen, here)
 
     assert client.kinds == [UPDATED, RESUMED, RESUMED]
+    assert screen.texts(0) == ["more", LONG]
+
+
+async def test_another_hub_that_showed_the_same_a_moment_ago_sends_an_edit(open_hub: OpenHub) -> None:
+    here, there = await open_hub("hub-a"), await open_hub("hub-b")
+    stays = there.screen()
+    await stays.watch("notes:newest", room="a")
+    await here.mutate("notes:add", room="a", rank=1, text=LONG)
+    screen, client = await a_reader(here)
+    await stays.until(lambda: stays.texts(0) == [LONG])
+    screen.disconnect()
+    await here.mutate("notes:add", room="a", rank=2, text="more")
+    await stays.until(lambda: len(stays.texts(0)) == 2)
+
+    await come_back(screen, there)
+
+    assert client.kinds == [UPDATED, RESUMED]
     assert screen.texts(0) == ["more", LONG]
 
 
@@ -177,6 +198,9 @@ def test_what_is_kept_is_bounded_and_the_longest_left_goes_first() -> None:
 
     assert [list(recents.of(a_key(f"q:{n}"))) for n in range(4)] == [[], *([content] for content in contents[1:])]
     assert recents.size_bytes == 90
+    recents.keep(a_key("q:1"), [contents[1]])  # somebody else left it, later
+    recents.keep(a_key("q:4"), [Content(4, 30)])
+    assert [bool(recents.of(a_key(f"q:{n}"))) for n in range(5)] == [False, True, False, True, True]
     recents.keep(a_key("q:9"), [Content("large", 1_000)])
     assert recents.size_bytes == 0
 

@@ -138,7 +138,7 @@ def test_a_token_costs_itself_and_a_small_header() -> None:
 @pytest.mark.parametrize(("wire_format", "form"), BOTH)
 def test_the_whole_value_is_sent_where_an_edit_is_no_smaller(wire_format: WireFormat, form: Form) -> None:
     client = a_client(form)
-    before, after = a_result({"a": "x", "b": 1}), a_result({"a": "y", "c": 1, "d": 2})
+    before, after = a_result({"a": "x", "b": 1, "same": 1}), a_result({"a": "y", "c": 1, "d": 2, "same": 1})
 
     client.as_stock(written(wire_format, a_change(before)))
     client.as_stock(written(wire_format, a_change(after, before)))
