@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,24 +10,13 @@ import pytest
 
 from hub.codegen.typescript import typescript
 from hub.functions import loader
-from tests.conftest import missing, require_node
+from tests.scenarios.conftest import node as node  # the fixtures
+from tests.scenarios.pages import web as web
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "clients" / "js" / "web"
 SHIPPED = ROOT / "hub" / "web"
 BUILD = "`npm run build` in clients/js/web makes it anew"
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node, with the packages that the build needs."""
-    path = require_node()
-    if not (SOURCE / "node_modules" / ".package-lock.json").exists():
-        npm = shutil.which("npm") or missing("npm is not on PATH")
-        done = subprocess.run([npm, "ci"], cwd=SOURCE, capture_output=True, text=True, timeout=110, check=False)
-        if done.returncode != 0:
-            missing(f"the packages of the page could not be installed: {done.stderr[-500:]}")
-    return path
 
 
 def run(*command: str | Path) -> str:
@@ -42,7 +30,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.real
-def test_what_is_shipped_is_the_build_of_the_source(node: str, tmp_path: Path) -> None:
+def test_what_is_shipped_is_the_build_of_the_source(node: str, web: None, tmp_path: Path) -> None:
     built = tmp_path / "web"
 
     assert run(node, "node_modules/vite/bin/vite.js", "build", "--outDir", built) == ""
@@ -53,7 +41,7 @@ def test_what_is_shipped_is_the_build_of_the_source(node: str, tmp_path: Path) -
 
 
 @pytest.mark.real
-def test_the_source_of_the_page_is_typed(node: str) -> None:
+def test_the_source_of_the_page_is_typed(node: str, web: None) -> None:
     assert run(node, "node_modules/typescript/bin/tsc") == ""
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
+from tests.conftest import missing, require_chromium
 from tests.scenarios.browser import BROWSER
 from tests.scenarios.scripts import TIMEOUT_S, ClientError, Event, Script, running
 
@@ -89,3 +95,28 @@ async def opened_pages(node: str, executable: str) -> AsyncIterator[Pages]:
         pages.process.stdin.close()  # it closes Chromium, which removes its profile
         async with asyncio.timeout(10):
             await pages.process.wait()
+
+
+@pytest.fixture(scope="session")
+def web() -> None:
+    """The packages of `clients/js/web`: the checker of accessibility is one of them."""
+    if not (WEB / "node_modules" / ".package-lock.json").exists():
+        npm = shutil.which("npm") or missing("npm is not on PATH")
+        done = subprocess.run([npm, "ci"], cwd=WEB, capture_output=True, text=True, timeout=100, check=False)
+        if done.returncode != 0:
+            missing(f"the packages of the page could not be installed: {done.stderr[-500:]}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(node: str, web: None) -> AsyncIterator[Pages]:
+    """One Chromium for all tests of a module: it takes longer to start than most of them run."""
+    async with opened_pages(node, require_chromium()) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pages(browser: Pages) -> AsyncIterator[Pages]:
+    """Nobody has been here before: pages and their storage end with the test."""
+    browser.events.clear()
+    yield browser
+    await browser.do("end", "")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hub import starter
 from hub.mongo.embedded import MongodBinary
-from tests.conftest import require_chromium
 from tests.scenarios.hub_process import HubProcess
-from tests.scenarios.pages import Pages, opened_pages
+from tests.scenarios.pages import Pages
+from tests.scenarios.pages import browser as browser  # the fixtures
+from tests.scenarios.pages import pages as pages
+from tests.scenarios.pages import web as web
 from tests.scenarios.test_chat_page import somebody
-from tests.scenarios.test_chat_page import web as web  # the fixture
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 RESULT = "section[aria-label=Result]"
 
@@ -53,12 +54,6 @@ def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -
     starter.write(folder / "app")
     (folder / "app" / "queries" / "mirror.py").write_text(ECHO)
     with HubProcess(folder / "hub", app=folder / "app") as running:
-        yield running
-
-
-@pytest.fixture
-async def pages(node: str, web: None) -> AsyncIterator[Pages]:
-    async with opened_pages(node, require_chromium()) as running:
         yield running
 
 

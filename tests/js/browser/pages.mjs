@@ -67,6 +67,11 @@ const commands = {
     pages.set(name, page);
     return (await page.goto(url)).status();
   },
+  async end() {
+    await Promise.all([...contexts.values()].map((context) => context.close()));
+    contexts.clear();
+    pages.clear();
+  },
   reload: ({ page }) => pages.get(page).reload(),
   resize: ({ page, width, height }) => pages.get(page).setViewportSize({ width, height }),
   colours: ({ page, isDark }) => pages.get(page).emulateMedia({ colorScheme: isDark ? "dark" : "light" }),

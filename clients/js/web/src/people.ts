@@ -44,8 +44,8 @@ export function forgetCurrent(): void {
 /** A number for each person, to tell them apart by colour. */
 export function hueOf(subject: string): number {
   let sum = 0;
-  for (const character of subject) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  return (sum * 47) % 360;
+  for (const character of subject) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 4093;
+  return Math.round((sum * 137.508) % 360); // the golden angle: what is near each other in sums is far apart in hues
 }
 
 /** A token of this hub's own issuer; null where it gives none. */

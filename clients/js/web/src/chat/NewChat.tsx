@@ -11,7 +11,7 @@ import { useSend } from "./sending";
 
 const DRAFT = "new";
 const TITLE_CHARS = 60;
-const STARTERS = ["What can you do?", "Write a short poem about the sea", "Explain change streams to me"];
+const STARTERS = ["Tell me a story", "Make a short list", "Show me some code"];
 
 /** A chat that was just made, and what its room shows until its first page is there: nothing goes away in between. */
 export interface Begun {
