@@ -20,9 +20,9 @@ FOREIGN = "evil.test"
 """A name that the browser resolves to this machine."""
 
 
-def bundle(node: str, file: Path) -> None:
-    """The application as one script, at `file`."""
-    subprocess.run([node, str(BROWSER / "bundle.mjs"), NEWEST, str(file)], check=True, timeout=60)
+def bundle(node: str, file: Path, page: str = "page.jsx") -> None:
+    """A page's application as one script, at `file`."""
+    subprocess.run([node, str(BROWSER / "bundle.mjs"), NEWEST, str(file), page], check=True, timeout=60)
 
 
 def is_optimistic(row: Mapping[str, str]) -> bool:
@@ -50,6 +50,15 @@ class Browser(Script):
         """Returns the status of the answer, once the page has loaded."""
         status: int = await self._call("open", page=page, url=url)
         return status
+
+    async def go(self, page: str, url: str) -> int:
+        """As `open`, for a tab that is open already."""
+        status: int = await self._call("go", page=page, url=url)
+        return status
+
+    async def call(self, page: str, name: str, argument: Any = None) -> Any:
+        """A function that the page has put on its window."""
+        return await self._call("call", page=page, name=name, argument=argument)
 
     async def type(self, page: str, content: str) -> None:
         """Into the form, and Enter."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 65_536
-_SUBPROTOCOLS = re.compile(rb"sec-websocket-protocol:[^\r]*\r\n", re.IGNORECASE)
+SUBPROTOCOLS, COMPRESSION = "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"
 
 
 @dataclass(slots=True)
@@ -17,8 +17,8 @@ class Proxy:
     """`cut()` ends every connection without a closing handshake, as a lost network does.
 
     `answers` is cleared to hold back what the hub says (what the client says still arrives), `accepting` to refuse new
-    connections. `loses` is asked for each WebSocket message of the hub whether to drop it; the client must not have negotiated
-    compression. `hides_subprotocols` makes the hub one that knows only the stock protocol.
+    connections. `loses` is asked for each WebSocket message of the hub whether to drop it; where messages are compressed, each needs
+    those before it. `hides` names what clients offer without the hub's hearing of it.
     """
 
     target_port: int
@@ -27,7 +27,7 @@ class Proxy:
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     accepting: bool = True
     loses: Callable[[], bool] | None = None
-    hides_subprotocols: bool = False
+    hides: tuple[str, ...] = ()
     lost: int = 0
     from_hub_bytes: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -61,9 +61,15 @@ class Proxy:
                 end.transport.abort()
 
     async def _ask(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
-        if self.hides_subprotocols:
-            head = await reader.readuntil(b"\r\n\r\n")
-            upstream.write(_SUBPROTOCOLS.sub(b"", head))
+        try:
+            if self.hides:
+                head = await reader.readuntil(b"\r\n\r\n")
+                for header in self.hides:
+                    head = re.sub(rb"\r\n%b:[^\r]*" % header.encode(), b"", head, flags=re.IGNORECASE)
+                upstream.write(head)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            upstream.transport.abort()
+            return
         await _pump(reader, upstream)
 
     async def _answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

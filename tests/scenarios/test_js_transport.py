@@ -10,7 +10,7 @@ import pytest
 from tests.scenarios.conftest import Connect, Conversation, contents, shows
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, OLDEST
-from tests.scenarios.proxy import Proxy, proxy_to
+from tests.scenarios.proxy import SUBPROTOCOLS, Proxy, proxy_to
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("hub_client")]
 
@@ -152,7 +152,7 @@ async def test_a_token_that_is_refused_is_fetched_anew(
 async def test_a_server_without_the_native_format_is_spoken_to_in_the_stock_one(
     version: str, connect: Connect, proxy: Proxy, chat: Conversation
 ) -> None:
-    proxy.hides_subprotocols = True
+    proxy.hides = (SUBPROTOCOLS,)
     client = await connect(version, proxy.url, transport=NATIVE)
     client.subscribe("list", "messages:list", chat.owned)
     await client.value("list", shows())

@@ -1,10 +1,10 @@
-// Makes one script of page.jsx, as an application's build does: `node bundle.mjs <version of convex> <file>`.
+// Makes one script of a page, as an application's build does: `node bundle.mjs <version of convex> <file> [page]`, page.jsx unless said.
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const [version, file] = process.argv.slice(2);
+const [version, file, page = "page.jsx"] = process.argv.slice(2);
 await build({
-  entryPoints: ["page.jsx"],
+  entryPoints: [page],
   absWorkingDir: fileURLToPath(new URL(".", import.meta.url)), // where the alias is looked up
   outfile: file,
   bundle: true,

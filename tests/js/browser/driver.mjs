@@ -81,6 +81,10 @@ const commands = {
     await field.fill(content);
     await field.press("Enter");
   },
+  // In a page that is open already: the same tab goes elsewhere.
+  go: async ({ page, url }) => (await pages.get(page).goto(url)).status(),
+  // Calls a function that the page has put on its window.
+  call: ({ page, name, argument }) => pages.get(page).evaluate(([name, argument]) => window[name](argument), [name, argument]),
   ask: ({ page }) => pages.get(page).evaluate(() => window.ask()),
   knock: ({ page, hub, call }) => pages.get(page).evaluate(knock, { hub, call }),
 };

@@ -18,3 +18,10 @@ async def put(ctx: MutationContext, name: str, value: Any) -> Any:
         draft.value = value
         await ctx.db.patch(draft)
     return value
+
+
+@mutation(public=True)
+async def put_all(ctx: MutationContext, values: dict[str, Any]) -> None:
+    """Several cells in one commit."""
+    for name, value in values.items():
+        await put(ctx, name, value)
