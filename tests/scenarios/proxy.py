@@ -17,7 +17,7 @@ class Proxy:
     """`cut()` ends every connection without a closing handshake, as a lost network does.
 
     `answers` is cleared to hold back what the hub says (what the client says still arrives), `accepting` to refuse new
-    connections. `loses` is asked for each WebSocket message of the hub whether to drop it; where messages are compressed, each needs
+    connections. `loses` is asked for each WebSocket message of the hub whether to drop it; where they are compressed, each needs
     those before it. `hides` names what clients offer without the hub's hearing of it.
     """
 
