@@ -64,7 +64,7 @@ export class Link {
   #nextOwnId = FIRST_OWN_ID;
   #hasBegun = false;
   /** Whether the client's screens are empty, or already made from transitions of this socket. */
-  #mayShow = false;
+  #mayShow: boolean;
 
   readonly #shelf: Shelf;
   readonly #warm: WarmQueries;
@@ -78,6 +78,7 @@ export class Link {
     this.#warm = warm;
     this.#deployment = deployment;
     this.#scopes = [anonymous(deployment)];
+    this.#mayShow = !shelf.hasShown;
   }
 
   // --- From the client -------------------------------------------------------------------------------------------------
@@ -85,9 +86,6 @@ export class Link {
   /** What the hub is to get for a message of the client. */
   send(message: ClientMessage): ClientMessage[] {
     switch (message.type) {
-      case "Connect":
-        this.#mayShow = message.connectionCount === 0;
-        return [message];
       case "Authenticate":
         this.#scopes.push(scopeOf(this.#deployment, message));
         this.#shelf.enter(this.#deployment, this.#scopes.at(-1));
@@ -206,7 +204,7 @@ export class Link {
     const forClient = changes.flatMap((change) => this.#note(change, scope));
     if (end.identity !== this.#shown.identity) this.#storeAll(scope);
     if (this.#owed !== undefined && ticks(end.ts) >= this.#owed) this.#owed = undefined;
-    this.#mayShow = true;
+    this.#mayShow = this.#shelf.hasShown = true;
     const answered = new Set(forClient.map(({ queryId }) => queryId));
     const others = [...this.#waiting.values()].filter(({ queryId }) => !answered.has(queryId));
     this.#waiting.clear();
@@ -248,6 +246,7 @@ export class Link {
     if (this.#waiting.size === 0 || !this.#mayShow || this.#owed !== undefined) return undefined;
     const modifications = [...this.#waiting.values()];
     this.#waiting.clear();
+    this.#shelf.hasShown = true;
     return { type: "Transition", startVersion: this.#shown, endVersion: this.#shown, modifications };
   }
 

@@ -17,6 +17,8 @@ export class Shelf {
   /** Called when stored values of the scope have arrived. */
   onLoaded: () => void = () => {};
   scope: Scope;
+  /** Whether the client was shown anything, so that its screens are not empty. */
+  hasShown = false;
   #deployment = "";
   #loading: Promise<void> | undefined;
 

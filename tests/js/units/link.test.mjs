@@ -145,14 +145,19 @@ test("query set versions of the client follow those of the wire, however many of
 });
 
 test("nothing is shown on a socket of a client that came back before the hub has spoken", async () => {
-  const wire = new Wire(shelfOf(memory({ "hub-client:test:anyone": { '["m:list",{}]': "old" } })));
-  wire.send(connect(1), modify(0, add(0, "m:list")));
-  await wire.shelf.ready();
+  const before = new Wire(shelfOf(memory({ "hub-client:test:anyone": { '["m:list",{}]': "old" } })));
+  before.send(connect(), modify(0));
+  await before.shelf.ready();
+  before.answer(5);
 
+  const wire = new Wire(before.shelf);
+  wire.send(connect(1), modify(0, add(0, "m:list")));
   wire.link.showStored();
   wire.show();
 
   assert.equal(wire.screen.size, 0);
+  wire.answer(6);
+  assert.deepEqual([...wire.screen], [[0, "old"]], "then there is nothing that it could hide");
 });
 
 test("a stored value is shown at time zero, to be replaced by the hub's", async () => {
