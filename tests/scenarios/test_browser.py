@@ -21,7 +21,7 @@ def executable() -> str:
 
 
 @pytest.fixture(scope="module")
-def application(node: str, executable: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def application(node: str, executable: str, hub_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = tmp_path_factory.mktemp("page") / "page.js"
     bundle(node, script)
     return script
@@ -33,11 +33,12 @@ async def browser(node: str, executable: str, application: Path) -> AsyncIterato
         yield running
 
 
+@pytest.mark.parametrize("over", [{}, {"over": "hubTransport"}], ids=["over the stock protocol", "over hubTransport"])
 async def test_a_message_is_shown_at_once_where_it_is_typed_and_then_in_another_page(
-    browser: Browser, hub: HubProcess, chat: Conversation
+    over: dict[str, str], browser: Browser, hub: HubProcess, chat: Conversation
 ) -> None:
     for page, host in (("writer", "localhost"), ("reader", "127.0.0.1")):
-        await browser.open(page, browser.address(host, hub=hub.url, **chat.owned))
+        await browser.open(page, browser.address(host, hub=hub.url, **over, **chat.owned))
         await browser.shows(page)
     sent = [f"message {number}" for number in range(5)]
 

@@ -1,13 +1,16 @@
 // A chat as a React application has it: the published hooks, an optimistic update, a form. Bundled by bundle.mjs.
 //
-// What it is to show comes in its address: `?hub=http://...&userId=...&chatId=...`. Whenever the list on the screen has changed,
+// What it is to show comes in its address: `?hub=http://...&userId=...&chatId=...`, and `&over=hubTransport` if that is to be under the
+// hooks. Whenever the list on the screen has changed,
 // `window.tell`, which driver.mjs puts there, hears what it says now.
 import { createRoot } from "react-dom/client";
 import { ConvexHttpClient } from "convex/browser";
 import { ConvexProvider, ConvexReactClient, useMutation, useQuery } from "convex/react";
 import { anyApi } from "convex/server";
 
-const { hub, ...owned } = Object.fromEntries(new URLSearchParams(location.search));
+import { hubTransport } from "../../../clients/js/dist/index.js";
+
+const { hub, over, ...owned } = Object.fromEntries(new URLSearchParams(location.search));
 
 function appendToList(store, { userId, chatId, userMessage }) {
   const rows = store.getQuery(anyApi.messages.list, { userId, chatId });
@@ -54,7 +57,7 @@ window.ask = () => new ConvexHttpClient(hub).query(anyApi.messages.list, owned);
 
 new MutationObserver(tellWhatIsShown).observe(document, { subtree: true, childList: true, attributes: true });
 createRoot(document.getElementById("root")).render(
-  <ConvexProvider client={new ConvexReactClient(hub)}>
+  <ConvexProvider client={new ConvexReactClient(hub, over ? { webSocketConstructor: hubTransport() } : {})}>
     <Chat />
   </ConvexProvider>,
 );
