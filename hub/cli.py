@@ -80,6 +80,9 @@ def dev(
         Path | None,
         typer.Option("--codegen", metavar="DIR", help="Keep TypeScript declarations of the application in this folder."),
     ] = None,
+    mount: Annotated[
+        bool, typer.Option("--mount/--no-mount", help="Serve the programs that pyproject.toml wants beside the hub.")
+    ] = True,
 ) -> None:
     """Run the application in this folder for development.
 
@@ -90,7 +93,7 @@ def dev(
     settings = _settings(host=host, port=port, data_dir=data, app_dir=app_dir)
     from hub import wiring  # here, as it imports every part: `hub token` and `hub health` start without it
 
-    _run(wiring.run_dev(settings, reload=reload, codegen=codegen_dir))
+    _run(wiring.run_dev(settings, reload=reload, codegen=codegen_dir, mount=mount))
 
 
 @app.command()

@@ -22,6 +22,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from hub.errors import ConfigError
 
 PREFIX = "HUB_"
+MOUNTED_PREFIX = "HUB_CHAT_"
+"""Of the assistant in `clients/assistant`, which may run in the same process."""
 KIB, MIB = 1024, 1024 * 1024
 DAY_S = 24 * 60 * 60.0
 
@@ -258,11 +260,13 @@ def check_serve(settings: Settings) -> None:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A warning for each `HUB_*` variable that no setting has, with the nearest name there is."""
+    """A warning for each `HUB_*` variable that no setting has, with the nearest name there is. Those of programs that `hub dev`
+    mounts are not the hub's to judge."""
     known = {variable(name) for name in Settings.model_fields}
     warnings = []
     for name in sorted(environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        is_ours = name.upper().startswith(PREFIX) and not name.upper().startswith(MOUNTED_PREFIX)
+        if is_ours and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1)
             warnings.append(f"{name} is not a setting of the hub" + (f"; did you mean {near[0]}?" if near else ""))
     return warnings

@@ -95,7 +95,7 @@ def _described(engine: Engine) -> Callable[[], str]:
 # --- the two ways to run it ----------------------------------------------------------------------------------------
 
 
-async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = None) -> None:
+async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = None, mount: bool = True) -> None:
     """`hub dev`: a database of its own unless one is configured, its own issuer, code reloaded on change.
 
     TypeScript of the code that is served is kept in the folder `codegen`.
@@ -111,7 +111,7 @@ async def run_dev(settings: Settings, *, reload: bool, codegen: Path | None = No
         stop = stack.enter_context(_stop_signals())
         stack.push_async_callback(authenticator.aclose)
         mounts = build_mounts(
-            read_mounts(settings.app_dir), hub_url=_address(listener), service_key=_service_key(settings, made_key)
+            read_mounts(settings.app_dir) if mount else (), hub_url=_address(listener), service_key=_service_key(settings, made_key)
         )
         url, shown = await _dev_database(settings, stack)
         store = await stack.enter_async_context(_opened(_store(settings, url, clock)))

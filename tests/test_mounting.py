@@ -119,6 +119,13 @@ def test_hub_dev_serves_what_is_mounted_and_runs_its_lifespan(mongod_binary: Mon
 
 
 @pytest.mark.real
+def test_hub_dev_can_do_without(mongod_binary: MongodBinary, tmp_path: Path) -> None:
+    broken = application(tmp_path / "app", GOOD, "1 / 0\n")
+    with HubProcess(tmp_path / "hub", app=broken, options=("--no-reload", "--no-mount")) as hub:
+        assert hub.get("/side/hello") == 404
+
+
+@pytest.mark.real
 def test_a_lifespan_that_fails_ends_hub_dev_with_a_plain_line(mongod_binary: MongodBinary, tmp_path: Path) -> None:
     folder = application(tmp_path / "app", GOOD, APP.replace("yield {", "raise ValueError('no key'); yield {"))
     hub = HubProcess(tmp_path / "hub", app=folder, options=("--no-reload",))

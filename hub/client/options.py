@@ -32,6 +32,10 @@ class Address:
     http: str
     websocket: str
 
+    @property
+    def is_secure(self) -> bool:
+        return self.http.startswith("https:")
+
 
 def read_address(url: str) -> Address:
     """Raises ValueError unless it is the http or https address of a server."""

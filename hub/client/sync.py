@@ -57,7 +57,7 @@ class HubClient:
         self._address = read_address(url)
         self._credentials = Credentials(token, service_key)
         self._timeouts = timeouts or Timeouts()
-        self._tls = tls
+        self._tls = tls if self._address.is_secure else None  # of sockets: the library takes none for a plain address
         self._latest = Latest()
         limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
         self._http = httpx.Client(base_url=self._address.http, limits=limits, verify=tls or True)

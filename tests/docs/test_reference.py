@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.assistant.settings import Settings as AssistantSettings
 from hub import config
 from hub.config import Settings
 from hub.functions.limits import Limits
@@ -51,7 +52,7 @@ def test_every_metric_is_explained() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_settings_and_metrics_that_are_named_exist(page: Path) -> None:
-    settings = {config.variable(name) for name in Settings.model_fields}
+    settings = {config.variable(name) for name in (*Settings.model_fields, *AssistantSettings.model_fields)}
     names = metric_names()
     own_collections = {"hub_clock", "hub_requests", "hub_marks"}
     for word in code_words(page):

@@ -61,7 +61,8 @@ def hub_client(node: str) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    with HubProcess(tmp_path_factory.mktemp("hub")) as hub:
+    """Without the assistant: nobody answers but the test."""
+    with HubProcess(tmp_path_factory.mktemp("hub"), options=("--no-mount",)) as hub:
         yield hub
 
 

@@ -81,6 +81,8 @@ class Sent(TypedDict):
 
 class Upserted(TypedDict):
     messageId: MessageId
+    status: Literal["streaming", "complete", "error"]
+    """As it is now: a writer whose message is complete, because somebody stopped it, need not go on."""
 
 
 class User(TypedDict):
@@ -168,18 +170,28 @@ class _ApiMessages:
         *,
         chatId: ChatId,
         role: Literal["user", "assistant", "system"],
-        content: str,
         status: Literal["streaming", "complete", "error"],
+        content: str | None = UNSET,
+        delta: str | None = UNSET,
+        offset: int | None = UNSET,
         messageId: MessageId | None = UNSET,
         clientMessageId: str | None = UNSET,
         userId: UserId | None = UNSET,
     ) -> Mutation[Upserted]:
-        """Bring one message to a state of its stream: `content` is all of its text so far.
+        """Bring one message to a state of its stream: `content` is all of its text so far, or `delta` what stands at `offset` of it.
 
         A message only moves forward: from streaming to error to complete, and to a longer text until it is complete; what is behind the
-        stored state is ignored. So a stream may be retried and reordered, and ends the same.
+        stored state is ignored, and so is every delta once it is complete. So a stream may be retried and reordered, and ends the same.
+
+        `offset` counts UTF-16 code units, as JavaScript does. A delta whose text is there already changes nothing, however the text was
+        cut before. Raises OFFSET_GAP, which names the `expected` offset, for one that leaves a gap; TEXT_DIFFERS where another text is;
+        OFFSET_IN_CHARACTER for one that begins in the middle of a character. A delta never takes text away: the one that completes a
+        message completes it with all the text there is.
+
+        Both forms may be mixed. A whole `content` that goes on from the text so far is as good as a delta; of two that differ the
+        longer one counts, the one that completes the message in any case; deltas go on from whichever text is stored.
         """
-        return Mutation("messages:streamUpsert", given({"chatId": chatId, "role": role, "content": content, "status": status, "messageId": messageId, "clientMessageId": clientMessageId, "userId": userId}))
+        return Mutation("messages:streamUpsert", given({"chatId": chatId, "role": role, "status": status, "content": content, "delta": delta, "offset": offset, "messageId": messageId, "clientMessageId": clientMessageId, "userId": userId}))
 
 
 class _ApiUsers:
