@@ -28,8 +28,8 @@ TEXTS = {
 
 PREAMBLE = """
 from typing import assert_type
-from hub.client import AsyncHubClient, AsyncSubscription, HubClient, Int64, Page, Subscription
-from chat_api import Chat, ChatId, Message, MessageId, Sent, User, UserId, api
+from hub.client import AsyncHubClient, AsyncSubscription, HubClient, Int64, Pacing, Page, Subscription, TextStream
+from chat_api import Chat, ChatId, Message, MessageId, Sent, Upserted, User, UserId, api
 import constructs_api as constructs
 """
 
@@ -48,6 +48,9 @@ def synchronous(client: HubClient, chat_id: ChatId) -> None:
         for state in states:
             assert_type(state[0]["chatId"], ChatId)
     client.query("messages:list", chatId=chat_id)
+    with client.stream_text(api.messages.streamUpsert(chatId=chat_id, role="assistant", status="streaming"), offset=3) as text:
+        assert_type(text, TextStream[Upserted])
+        assert_type(text.answer["messageId"], MessageId)
 
 async def asynchronous(client: AsyncHubClient, chat: Chat) -> None:
     assert_type(await client.query(api.chats.get(chatId=chat["_id"])), Chat)
@@ -55,6 +58,8 @@ async def asynchronous(client: AsyncHubClient, chat: Chat) -> None:
     states = client.subscribe(api.messages.list(chatId=chat["_id"]))
     assert_type(states, AsyncSubscription[list[Message]])
     assert_type([state async for state in states], list[list[Message]])
+    async with client.stream_text("messages:streamUpsert", {"chatId": chat["_id"]}, pacing=Pacing(interval_s=0.1)) as text:
+        assert_type(await text.write("x"), None)
     summary = await client.query(constructs.api.things.summary())
     assert_type(summary["thingCount"], float)
     await client.mutation(constructs.internal.admin.remove(thingId=constructs.ThingId("t")))
@@ -66,6 +71,7 @@ def calls(client: HubClient, other: AsyncHubClient, chat_id: ChatId, user_id: Us
     client.query(api.chats.rename(chatId=chat_id, title="x"))  # call-overload
     client.mutation(api.chats.list())  # call-overload
     client.subscribe(api.chats.rename(chatId=chat_id, title="x"))  # call-overload
+    client.stream_text(api.chats.list())  # call-overload
     client.query(api.chats.list(), {"limit": 3})  # call-overload
     client.query(api.chats.list(), limit=3)  # call-overload
     client.query(api.chats.list(), idempotency_key="x")  # call-overload
