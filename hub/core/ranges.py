@@ -113,7 +113,17 @@ class IndexRange:
         return _replace(self, lower=end, limit=None) if self.descending else _replace(self, upper=end, limit=None)
 
     def unlimited(self) -> IndexRange:
-        return _replace(self, limit=None)
+        return self.limited_to(None)
+
+    def limited_to(self, limit: int | None) -> IndexRange:
+        """The same up to another limit: a copy, without making its keys again."""
+        if limit == self.limit:
+            return self
+        other: IndexRange = object.__new__(IndexRange)
+        for name in ("index", "prefix", "lower", "upper", "descending", "prefix_key"):
+            object.__setattr__(other, name, getattr(self, name))
+        object.__setattr__(other, "limit", limit)
+        return other
 
 
 def tuple_key(values: tuple[Value, ...]) -> TupleKey:

@@ -87,7 +87,7 @@ class Rows(Generic[RowT, *Keys]):
         """At most so many rows."""
         if count < 0:
             raise FunctionError(f"take({count}): a count is not negative")
-        return self._decoded(await self._db._transaction.range(replace(self._wanted, limit=count)))
+        return self._decoded(await self._db._transaction.range(self._wanted.limited_to(count)))
 
     async def collect(self) -> list[RowT]:
         """All rows; too many are an error (`Limits.rows_read`)."""
@@ -105,7 +105,7 @@ class Rows(Generic[RowT, *Keys]):
         where = pagination.cut(options, self._wanted, pages.journal)
         part = pagination.page_range(self._wanted, where)
         limit = options.num_items if where.until is None else None
-        rows = [] if part is None else await self._db._transaction.range(replace(part, limit=limit))
+        rows = [] if part is None else await self._db._transaction.range(part.limited_to(limit))
         end = where.until
         if end is None:
             end = self._wanted.index.position(rows[-1]) if len(rows) == limit else pagination.END

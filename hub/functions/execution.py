@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import traceback
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from pydantic import ValidationError
 
@@ -111,15 +111,22 @@ def run_now(
     ids: IdSource,
     limits: Limits,
 ) -> Run | None:
-    """As `run`, without waiting; None if the function asks for something that is not at hand."""
-    with closing(execute(function, args, caller=caller, now=now, journal=journal, ids=ids, limits=limits)) as execution:
+    """As `run`, without waiting; None if the function asks for something that is not at hand.
+
+    All of it is one step: what is at hand is answered inside it.
+    """
+    asked = _AtHand(memory)
+    execution = execute(function, args, caller=caller, now=now, journal=journal, ids=ids, limits=limits, at_hand=asked.answers)
+    with closing(execution):
         try:
-            request = next(execution)
-            while (answers := _at_hand(request, memory)) is not None:
-                request = execution.send(answers)
+            next(execution)
         except StopIteration as stop:
-            return cast(Run, stop.value)
-    return None
+            finished = cast(Run, stop.value)
+        else:
+            finished = None
+    if asked.error is not None:
+        raise asked.error
+    return finished
 
 
 async def _answered(request: Request, reader: Reader) -> Answers:
@@ -139,14 +146,33 @@ async def _fetch(part: Part, reader: Reader) -> Answer:
     return await reader.get(part.table, part.ids)
 
 
-def _at_hand(request: Request, memory: Memory) -> Answers | None:
-    answers: list[Answer] = []
-    for part in request:
-        answer = memory.read(part.wanted) if isinstance(part, ReadRange) else memory.get(part.table, part.ids)
-        if answer is None:
+class _AtHand:
+    """Answers from memory. An error of the memory is kept, for it is not the function's."""
+
+    __slots__ = ("_memory", "error")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.error: Exception | None = None
+
+    def answers(self, request: Request) -> Answers | None:
+        """None if it is not all there."""
+        answers: list[Answer] = []
+        try:
+            for part in request:
+                answer = self._answer(part)
+                if answer is None:
+                    return None
+                answers.append(answer)
+        except Exception as error:
+            self.error = error
             return None
-        answers.append(answer)
-    return answers
+        return answers
+
+    def _answer(self, part: Part) -> Answer | None:
+        if isinstance(part, ReadRange):
+            return self._memory.read(part.wanted)
+        return self._memory.get(part.table, part.ids)
 
 
 def execute(
@@ -158,8 +184,10 @@ def execute(
     journal: str | None,
     ids: IdSource,
     limits: Limits,
+    at_hand: AtHand = lambda request: None,
 ) -> Generator[Request, Answers, Run]:
-    """Yields what the function waits for and returns what it did. A LimitExceeded thrown in ends the run; closing gives it up."""
+    """Yields what the function waits for, unless it is `at_hand`, and returns what it did. A LimitExceeded thrown in ends the run;
+    closing gives it up."""
     reads, log, pages = ReadSet(), Log(limits), Pages(journal)
     usage = Usage(limits, function.name)
     transaction = Transaction(reads, usage)
@@ -169,7 +197,7 @@ def execute(
         ctx = MutationContext(WritableDatabase(transaction, pages, ids, now), log, caller, reads, now)
     outcome = Run(None, None, reads, (), (), None)
     try:
-        outcome.value = yield from _Stepper(function, ctx, args, limits).steps()
+        outcome.value = yield from _Stepper(function, ctx, args, limits, at_hand).steps()
         outcome.writes = transaction.overlay.writes()
     except LookedAtIdentity:
         pass
@@ -179,6 +207,9 @@ def execute(
     outcome.log_lines = tuple(log.lines)
     outcome.size_bytes = usage.size_bytes
     return outcome
+
+
+AtHand: TypeAlias = Callable[[Request], Answers | None]
 
 
 class Raised(Exception):
@@ -196,7 +227,8 @@ class _Stepper:
     All three run code of the author (validators, properties, serializers), so all of it happens inside of steps.
     """
 
-    def __init__(self, function: Function, ctx: QueryContext, args: Mapping[str, Value], limits: Limits) -> None:
+    def __init__(self, function: Function, ctx: QueryContext, args: Mapping[str, Value], limits: Limits, at_hand: AtHand) -> None:
+        self._at_hand = at_hand
         self._function = function
         self._ctx = ctx
         self._args = args
@@ -242,14 +274,18 @@ class _Stepper:
             keywords = self._function.signature.bind(self._args, self._limits)
             self._coroutine = self._function.call(self._ctx, **keywords)
         try:
-            return checked(self._coroutine.send(answers), self._coroutine)
+            while True:
+                request = checked(self._coroutine.send(answers), self._coroutine)
+                answers = self._stopwatch.unalarmed(self._at_hand, request)
+                if answers is None:
+                    return request
         except StopIteration as stop:
             returned = stop.value
         return _Returned(self._function.signature.result(returned, self._limits))
 
     def _close(self) -> None:
         """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
-        if self._coroutine is None:
+        if self._coroutine is None or self._coroutine.cr_frame is None:  # never begun, or at its end
             return
         try:
             Stopwatch(_ENDING_S).step(self._coroutine.close)

@@ -6,7 +6,7 @@ Pure: rows in, rows out. `merged` equals what the database would answer had the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hub.core.deltas import ListTail, new_tail
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
@@ -67,7 +67,7 @@ class Overlay:
         """What to read from the database so that `merged` can fill the limit: as many more as rows may have left the range."""
         if wanted.limit is None:
             return wanted
-        return replace(wanted, limit=wanted.limit + self.moved_out(wanted))
+        return wanted.limited_to(wanted.limit + self.moved_out(wanted))
 
     def moved_out(self, wanted: IndexRange) -> int:
         """How many of the written rows are in the range in the database, whether or not they still are."""

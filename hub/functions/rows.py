@@ -28,6 +28,8 @@ RowT = TypeVar("RowT", bound=Table)
 _INT64 = 2**63
 _IMMUTABLE = frozenset({type(None), bool, int, float, str, bytes, Id, Int64, ObjectId, dt.datetime})
 """Types of values that copies of a row may share."""
+_SCALARS = frozenset({type(None), bool, int, float, str, Id})
+"""Types of values that pydantic dumps as they are."""
 
 
 def decode(table: TableInfo, stored: Row) -> Table:
@@ -59,9 +61,12 @@ def _decoded(table: TableInfo, stored: Row) -> Table:
 def encode(table: TableInfo, row: Table) -> dict[str, Value]:
     """The row's fields as they are stored, without `_id` and `_creationTime`. Raises InvalidRow."""
     try:
-        checked = type(row).model_validate(dict(row), by_name=True)  # lists in it may have been changed since
+        checked = type(row).model_validate(dict(row.__dict__), by_name=True)  # lists in it may have been changed since
     except ValidationError as error:
         raise InvalidRow(f"{table.name}: {describe(error)}") from None
+    if table.is_plain and table.dumps_as_is() and all(type(value) in _SCALARS for value in checked.__dict__.values()):
+        values = ((field.stored, checked.__dict__[field.python]) for field in table.fields)
+        return {name: _encode_field(table, name, value) for name, value in values if value is not None}
     dumped = checked.model_dump(by_alias=True, exclude_none=True, context=STORED_FORM)
     stored = {name: _encode_field(table, name, value) for name, value in dumped.items()}
     for name in table.indexed:
@@ -141,6 +146,8 @@ def _aware(moment: dt.datetime) -> dt.datetime:
 
 
 def _encode_field(table: TableInfo, name: str, value: object) -> Value:
+    if type(value) is float or type(value) is bool:
+        return value
     if name in table.object_id_fields:
         if isinstance(value, str):
             return _object_id(table, name, value)

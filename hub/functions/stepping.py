@@ -1,6 +1,7 @@
-"""Stepping: one send into a function's coroutine, with an end to its processor time.
+"""Stepping: sends into a function's coroutine, with an end to its processor time.
 
-Nothing else of the process runs inside a step, because a step is synchronous.
+Nothing else of the process runs inside a step, because a step is synchronous, but what answers from memory; that is never broken
+off.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from hub.functions.places import authors_line
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _REPEAT_S = 0.005
@@ -54,6 +56,15 @@ class Stopwatch:
             self._left_s -= time.thread_time() - started_s
             if self._left_s <= 0:
                 raise OutOfTime(self._place)
+
+    def unalarmed(self, work: Callable[[A], T], argument: A) -> T:
+        """Work of the hub's own inside a step. An alarm that rings meanwhile rings again after it."""
+        global _ringing_for  # noqa: PLW0603
+        ringing_for, _ringing_for = _ringing_for, None
+        try:
+            return work(argument)
+        finally:
+            _ringing_for = ringing_for
 
     def _under_alarm(self, advance: Callable[[], T]) -> T:
         global _ringing_for  # noqa: PLW0603  # a process has one alarm clock

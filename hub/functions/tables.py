@@ -103,11 +103,18 @@ class TableInfo:
     by_dumped_name: dict[str, Field] = field(init=False)
     is_plain: bool = field(init=False)
     """Whether copying its fields copies a row: its class keeps nothing else and runs no code of its own when a row is made."""
+    _dumps_as_is: bool | None = None
 
     def __post_init__(self) -> None:
         self.by_id = Index(self, (ID,), unique=True, where_present=False, place=self.place)
         self.by_dumped_name = {known.dumped: known for known in self.fields}
         self.is_plain = _is_plain(self.row_type)
+
+    def dumps_as_is(self) -> bool:
+        """Whether no field has a serializer of its own, so that plain values are stored as they are."""
+        if self._dumps_as_is is None:
+            self._dumps_as_is = _has_no_serializers(self.row_type)
+        return self._dumps_as_is
 
     @property
     def class_name(self) -> str:
@@ -254,7 +261,8 @@ class Table(BaseModel):
     if not TYPE_CHECKING:  # the checker would take it to mean that any name may be set
 
         def __setattr__(self, name: str, value: object) -> None:
-            if name.startswith("_") or self._state is None or self._state.original is not None:
+            state: RowState | None = (self.__pydantic_private__ or {}).get("_state")  # as `self._state`, faster
+            if name.startswith("_") or state is None or state.original is not None:
                 try:
                     super().__setattr__(name, value)
                 except ValidationError as error:
@@ -344,6 +352,23 @@ def _is_plain(row_type: type[Table]) -> bool:
         and set(known.model_serializers) == {"_serialize"}
         and set(row_type.__private_attributes__) == {"_state"}
     )
+
+
+def _has_no_serializers(row_type: type[Table]) -> bool:
+    """By pydantic's own plan, in which the class's (`_serialize`) lies outside of its fields."""
+    plan: object = row_type.__pydantic_core_schema__
+    if not isinstance(plan, dict) or plan.get("type") != "model":
+        return False
+    pending: list[object] = [plan["schema"]]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if "serialization" in part:
+                return False
+            pending.extend(part.values())
+        elif isinstance(part, (list, tuple)):
+            pending.extend(part)
+    return True
 
 
 def _described(python: str, declared: FieldInfo) -> Field:

@@ -7,7 +7,6 @@ mutation's own writes lie over what it reads. After the run, `reads` says what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hub.core.ranges import IndexKey, IndexRange, tuple_key
 from hub.core.readset import ReadSet
@@ -78,7 +77,7 @@ class Transaction:
     def _capped(self, wanted: IndexRange) -> IndexRange:
         """One row beyond what the run may still read tells that there is too much, without fetching all of it."""
         most = max(self._usage.rows_left, 0) + 1
-        return wanted if wanted.limit is not None and wanted.limit <= most else replace(wanted, limit=most)
+        return wanted if wanted.limit is not None and wanted.limit <= most else wanted.limited_to(most)
 
     def _learn(self, table: str, rows: Sequence[Row]) -> None:
         for row in rows:

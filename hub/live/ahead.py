@@ -8,7 +8,6 @@ equals a fresh read at `position`; where a change cannot be applied for certain 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from hub.core.commits import RowChange, TableReset
 from hub.core.deltas import applied
@@ -81,7 +80,7 @@ class Ahead:
             changed = sum((wanted.table, _id(row)) in self._changed for row in base)
             if len(base) - changed >= wanted.limit:
                 return base
-            asked = replace(wanted, limit=wanted.limit + changed)
+            asked = wanted.limited_to(wanted.limit + changed)
 
     # --- what the feed brought -----------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -30,7 +31,7 @@ from hub.timestamps import Timestamp
 log = logging.getLogger(__name__)
 
 _BREATH_S = 0.005
-"""How long runs that never wait may keep the loop from everybody else."""
+"""How long runs that do not wait keep the loop from everybody else, and a batch from being sent; in processor time."""
 _TOGETHER_S = 0.005
 """Rows that were asked for at the same time come at the same time; who waits for others longer than this goes on without them."""
 _MOST_FETCHES = 5
@@ -70,8 +71,8 @@ class Filling:
         return BatchRows(self._ahead, self._store, at)
 
     async def fill(self, batch: Batch, members: Sequence[Member], overtaken: Overtaken) -> None:
-        """Until it is full or has taken its time, or the feed has moved on while the loop had its turn."""
-        began = breath = self._clock.monotonic()
+        """Until it is full, or has taken its time: the others run while it commits."""
+        began, ends = self._clock.monotonic(), time.thread_time() + _BREATH_S
         for member, function in self._callable(batch, members):
             done = self._done_now(batch, member, function, overtaken)
             if done is None and member.fetches > _MOST_FETCHES:
@@ -82,24 +83,20 @@ class Filling:
                 batch.held_up.add(member.request.source)
                 continue
             batch.add(done)
-            now = self._clock.monotonic()
-            if now - breath > _BREATH_S:
-                await asyncio.sleep(0)
-                breath = now
-            if now - began > self._limits.run_s or not batch.rows.is_current:
+            if time.thread_time() >= ends:
                 break
         self._ahead.keep_used(self._clock.monotonic())
 
     def fill_now(self, batch: Batch, members: Iterable[Member], overtaken: Overtaken) -> None:
         """Without giving way to the loop, for some milliseconds at most; who would have to wait is left out."""
-        ends = self._clock.monotonic() + _BREATH_S
+        ends = time.thread_time() + _BREATH_S
         for member, function in self._callable(batch, members):
             done = self._done_now(batch, member, function, overtaken)
             if done is None:
                 batch.held_up.add(member.request.source)
             else:
                 batch.add(done)
-            if self._clock.monotonic() >= ends:
+            if time.thread_time() >= ends:
                 return
 
     async def fetched(self, members: Iterable[Member], queue: MutationQueue) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from hub.clock import Clock
@@ -53,7 +52,7 @@ class Reading:
                 return known
         self._metrics.cache_misses.inc()
         # Up to a few rows more than the limit, so that a deletion is filled up without another read.
-        widened = wanted if wanted.limit is None else replace(wanted, limit=wanted.limit + slack(wanted.limit))
+        widened = wanted if wanted.limit is None else wanted.limited_to(wanted.limit + slack(wanted.limit))
         rows = await self._shared((widened, at), lambda: self._store.read(widened, at))
         since = self._log.since(at)
         if since is not None and self.cache.hydrate(widened, rows, since, self._clock.monotonic(), used):

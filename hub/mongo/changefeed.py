@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import bson
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
@@ -25,8 +26,8 @@ from hub.core.commits import Commit, TableReset
 from hub.errors import HubError
 from hub.mongo import faults
 from hub.mongo.batches import OwnBatches
-from hub.mongo.driver import Link, Session, from_bson
-from hub.mongo.events import Assembler, Progress, Token, decode, start_position
+from hub.mongo.driver import STORED, Link, Session, from_bson
+from hub.mongo.events import Assembler, Event, Progress, Token, decode, start_position
 from hub.mongo.names import REQUESTS, is_own_collection
 from hub.store import FeedBatch
 from hub.timestamps import ZERO, Timestamp
@@ -43,7 +44,11 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.05, 1.0
 
 # Images and lookups stay off (they can break the stream at 16 MB, and a row looked up later is not the row of that moment).
 # The stored results of request records would be the largest part of many commits, and nobody reads them here.
-_SHAPE = {"$set": {"fullDocument": {"$cond": [{"$eq": ["$ns.coll", REQUESTS]}, "$$REMOVE", "$fullDocument"]}}}
+# Whose session it was, and when by the wall, nobody reads either: half of what an event costs to decode.
+_SHAPE = [
+    {"$unset": ["lsid", "txnNumber", "wallTime", "collectionUUID"]},
+    {"$set": {"fullDocument": {"$cond": [{"$eq": ["$ns.coll", REQUESTS]}, "$$REMOVE", "$fullDocument"]}}},
+]
 
 
 class StreamEnded(Exception):
@@ -65,7 +70,7 @@ class _Cursor:
         if resume is not None:
             stream["resumeAfter"] = resume
         session = await link.start_session()
-        command = {"aggregate": 1, "pipeline": [{"$changeStream": stream}, _SHAPE], "cursor": {"batchSize": 0}}
+        command = {"aggregate": 1, "pipeline": [{"$changeStream": stream}, *_SHAPE], "cursor": {"batchSize": 0}}
         try:
             return cls(link, session, await link.raw_command(command, session))
         except BaseException:
@@ -210,8 +215,8 @@ class Changefeed:
         return FeedBatch(progress.position, progress.commits, clocks=dict(self._assembler.clocks))
 
     def _take(self, reply: RawBSONDocument, assembler: Assembler) -> Progress:
-        events = [decode(event) for event in reply["cursor"]["nextBatch"]]
-        progress = self._with_resets(assembler.add(events, _token(reply), len(reply.raw)))
+        events, token = _read(reply)
+        progress = self._with_resets(assembler.add(events, token, len(reply.raw)))
         self._resume, self.position = progress.resume, progress.position
         for commit in progress.commits:
             if commit.batch is not None:
@@ -257,6 +262,15 @@ class Changefeed:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
             await cursor.close()
+
+
+def _read(reply: RawBSONDocument) -> tuple[list[Event], Token]:
+    """At once, which costs a third; one by one if there is something in it that cannot be decoded."""
+    try:
+        cursor = bson.decode(reply.raw, codec_options=STORED)["cursor"]
+    except BSONError:
+        return [decode(event) for event in reply["cursor"]["nextBatch"]], _token(reply)
+    return cursor["nextBatch"], cursor["postBatchResumeToken"]
 
 
 def _token(reply: RawBSONDocument) -> Token:
