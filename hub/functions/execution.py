@@ -9,6 +9,7 @@ raised, for they are not the function's: the caller runs it again.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
@@ -117,13 +118,12 @@ def run_now(
     """
     asked = _AtHand(memory)
     execution = execute(function, args, caller=caller, now=now, journal=journal, ids=ids, limits=limits, at_hand=asked.answers)
+    finished: Run | None = None
     with closing(execution):
         try:
             next(execution)
         except StopIteration as stop:
             finished = cast(Run, stop.value)
-        else:
-            finished = None
     if asked.error is not None:
         raise asked.error
     return finished
@@ -285,7 +285,7 @@ class _Stepper:
 
     def _close(self) -> None:
         """End a coroutine that waits for something; what its `finally` blocks do then does not count."""
-        if self._coroutine is None or self._coroutine.cr_frame is None:  # never begun, or at its end
+        if self._coroutine is None or inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CLOSED:
             return
         try:
             Stopwatch(_ENDING_S).step(self._coroutine.close)

@@ -245,6 +245,37 @@ async def test_a_repeat_that_races_on_another_hub_loses_and_then_finds_the_recor
     assert await other.get("messages", ["m2"], theirs.position) == {}
 
 
+# --- the look before the commit ---------------------------------------------------------------------------------------
+
+
+async def test_a_transaction_tells_a_time_that_is_not_before_what_anybody_was_told(
+    database: Database, store: Store, feed: Feed
+) -> None:
+    at = feed.position
+    told = await database.outside(insert(TWO))
+    looked: list[Timestamp] = []
+
+    async def look(now: Timestamp) -> None:
+        looked.append(now)
+
+    bound = await store.transact(a_batch("b", insert(ONE)), at, time.monotonic() + 10, look)
+
+    assert len(looked) == 1
+    assert told <= looked[0] <= bound
+
+
+async def test_a_transaction_that_is_called_off_before_its_commit_wrote_nothing(store: Store, feed: Feed) -> None:
+    async def call_off(now: Timestamp) -> None:
+        raise Conflict("what was read has changed")
+
+    with pytest.raises(Conflict, match="what was read has changed"):
+        await store.transact(a_batch("off", insert(ONE), records=(a_record(),)), feed.position, time.monotonic() + 10, call_off)
+
+    await feed.until(await commit(store, feed.position, insert(TWO), name="next"))
+    assert set(await store.get("messages", ["m1", "m2"], feed.position)) == {"m2"}
+    assert [one.batch for one in feed.commits] == ["next"]
+
+
 # --- deadlines --------------------------------------------------------------------------------------------------------
 
 

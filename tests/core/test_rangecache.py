@@ -65,7 +65,10 @@ class Kept:
                 rows[change.table, change.id] = change.after
         self.versions.append(rows)
         self.commits.append(a_commit(self.ts + 1, *(changes if seen is None else seen)))
-        self.cache.apply(self.commits[-1])
+        self.bring(self.commits[-1])
+
+    def bring(self, commit: Commit) -> None:
+        self.cache.apply(commit)
 
     def stored(self, wanted: IndexRange, ts: int) -> list[Row]:
         """The range by brute force."""
