@@ -78,7 +78,8 @@ class Filling:
             if done is None and member.fetches > _MOST_FETCHES:
                 left_s = began + self._limits.run_s - self._clock.monotonic() if batch.done else None
                 done = await self._done_later(batch, member, function, left_s)
-                overtaken.runs_again(done) if done is not None else None
+                if done is not None:
+                    overtaken.runs_again(done)
             if done is None:
                 batch.held_up.add(member.request.source)
                 continue

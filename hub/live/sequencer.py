@@ -368,8 +368,8 @@ class Sequencer:
         try:
             ts = await self._departures.send(batch, name, partial(self._check, batch))
         finally:
-            if ts is None:
-                self._next = None  # it ran on writes that there may never be
+            if ts is None or not self._next.done:
+                self._next = None  # it ran on writes that there may never be, or there is nothing in it
         if ts is not None:
             self._last_commit = ts
 

@@ -85,6 +85,10 @@ class HubProcess:
 
     def start(self) -> None:
         self.launch()
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Returns when it is ready."""
         eventually(self._is_ready, READY_S, f"the hub is ready; it said:\n{self.output}")
 
     def launch(self) -> None:
