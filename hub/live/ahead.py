@@ -8,6 +8,7 @@ equals a fresh read at `position`; where a change cannot be applied for certain 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from hub.core.commits import RowChange, TableReset
 from hub.core.deltas import applied

@@ -1,4 +1,4 @@
-"""Memory at the feed's position: whatever the rounds have not applied yet, what it answers is what the database would."""
+"""Memory at the feed's position, by brute force: what it answers is what the database would, whatever no round has applied."""
 
 from __future__ import annotations
 

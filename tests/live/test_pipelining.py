@@ -74,11 +74,10 @@ async def known(hub: LiveHub, *rooms: str) -> None:
 async def test_commits_go_on_during_a_long_round(hub: LiveHub, store: Watched, memory: MemoryDatabase) -> None:
     screen = hub.screen()
     shown = await screen.watch("notes:newest", room="a", limit=10)
-    row: Row = {"_id": "held", "_creationTime": 1.0, "room": "a", "rank": 90.0, "text": "before"}
-    memory.outside(Insert("notes", row))
-    await screen.until(lambda: screen.texts(shown) == ["before"])
+    row: Row = {"_id": "held", "_creationTime": 1.0, "room": "elsewhere", "rank": 90.0, "text": "moved in"}
+    await until_head(hub, memory.outside(Insert("notes", row)))
     store.round_waits.hold()
-    memory.outside(Update("notes", "held", {"text": "after"}, (), {**row, "text": "after"}))
+    memory.outside(Update("notes", "held", {"room": "a"}, (), {**row, "room": "a"}))
     await store.round_waits.reached()
     head = hub.engine.head
 
@@ -91,7 +90,7 @@ async def test_commits_go_on_during_a_long_round(hub: LiveHub, store: Watched, m
     assert hub.engine.head == head, "the round still waits"
     assert store.read_rooms == ["a"], "the one read of the query"
     store.round_waits.release()
-    await screen.until(lambda: "after" in screen.texts(shown))
+    await screen.until(lambda: "moved in" in screen.texts(shown))
     assert len(screen.value(shown)) == 10
 
 
