@@ -225,3 +225,20 @@ def test_no_binary_frame_harms_the_hub(hub: HubProcess, frame: bytes) -> None:
                 assert await socket.recv()
 
     asyncio.run(send())
+
+
+async def test_who_comes_back_to_a_hub_that_was_started_again_is_told_that_nothing_changed(cells: HubProcess) -> None:
+    model = NativeClient()
+    async with open_client(sync_url(cells), model) as client:
+        await client.watch("cells:get", name="restart")
+        await client.mutate("cells:put", name="restart", value={"text": "a long text " * 1_000})
+        await client.until(lambda: model.queries[0].value is not None)
+        shown, so_far = model.queries[0].value, model.received_bytes
+        cells.stop()
+        cells.start()
+
+        await client.reconnect()
+        await client.until(lambda: model.is_calm)
+
+    assert (model.kinds[-1], model.queries[0].value) == (4, shown)
+    assert model.received_bytes - so_far < 200
