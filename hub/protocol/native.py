@@ -21,7 +21,6 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
-    QueryId,
     QueryRemoved,
     Result,
     ServerMessage,
@@ -51,7 +50,7 @@ class NativeFormat:
         self._opening = notation.open_array(4) + notation.number(_TRANSITION) + notation.separator
         self._reading = NativeReading(notation)
         self._version = lru_cache(maxsize=1024)(self._write_version)
-        self._head = lru_cache(maxsize=1024)(self._write_head)
+        self._head = lru_cache(maxsize=64)(self._write_head)
 
     def read(self, payload: str | bytes) -> ClientMessage:
         return read_frame(self._notation.parse(payload), self._reading)
@@ -76,7 +75,8 @@ class NativeFormat:
                     own += between + array(write, write.number(_REMOVED), write.number(query_id))
                 case QueryChanged():
                     kind, length, shared = self._change(item)
-                    pieces += (own + between + self._head(kind, length, item.query_id), shared)
+                    head = self._head(kind, length) + write.number(item.query_id) + write.separator
+                    pieces += (own + between + head, shared)
                     own = write.close_array
                 case _:
                     assert_never(item)
@@ -152,9 +152,9 @@ class NativeFormat:
     def _log_lines(self, result: Result) -> bytes:
         return array(self._notation, *map(self._notation.text, result.log_lines))
 
-    def _write_head(self, kind: int, length: int, query_id: QueryId) -> bytes:
-        write = self._notation
-        return write.open_array(length) + write.separator.join((write.number(kind), write.number(query_id), b""))
+    def _write_head(self, kind: int, length: int) -> bytes:
+        """Up to the query's id."""
+        return self._notation.open_array(length) + self._notation.number(kind) + self._notation.separator
 
     def _write_version(self, query_set: int, identity: int, ts: Timestamp) -> bytes:
         """With what follows it. Kept: many sessions are brought from one version to another one."""
