@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -33,11 +35,17 @@ class Settings(BaseSettings):
     chat_answers_max: int = Field(default=200, ge=1)
     """Answers that are written at the same time; whoever asks for another one is told to try again."""
     chat_lease_s: float = Field(default=60.0, gt=0)
-    """An answer that was not written to for so long, and is not being written here, has lost its caller. Longer than a model may be
-    silent, so that it is never one that another process is still writing."""
+    """An answer that was not written to for so long, and is not being written here, has lost its caller."""
     chat_allowed_origins: str = ""
     """Pages of other origins that may call, where this runs by itself; commas between them."""
 
     @property
     def allowed_origins(self) -> list[str]:
         return [origin.strip() for origin in self.chat_allowed_origins.split(",") if origin.strip()]
+
+    @model_validator(mode="after")
+    def _lease_is_longer_than_silence(self) -> Self:
+        """Else an answer that another process is still writing would be taken for lost."""
+        if self.chat_lease_s <= self.chat_model_silence_s:
+            raise ValueError("HUB_CHAT_LEASE_S must be longer than HUB_CHAT_MODEL_SILENCE_S")
+        return self

@@ -29,7 +29,7 @@ LEASE_S = 2.0
 @pytest.fixture(scope="session")
 def dev(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """With the built-in model."""
-    environment = {"HUB_CHAT_PACE_S": str(PACE_S), "HUB_CHAT_LEASE_S": str(LEASE_S)}
+    environment = {"HUB_CHAT_PACE_S": str(PACE_S), "HUB_CHAT_LEASE_S": str(LEASE_S), "HUB_CHAT_MODEL_SILENCE_S": "1"}
     with HubProcess(tmp_path_factory.mktemp("dev"), options=("--no-reload",), environment=environment) as hub:
         yield hub
 

@@ -208,7 +208,7 @@ def test_an_answer_that_cannot_be_kept_says_so(person: Person, by_itself: str, m
 
 def test_no_restart_leaves_an_answer_streaming_for_ever(mongod_binary: MongodBinary, tmp_path: Path) -> None:
     """One that is told to stop marks it; after a kill, whoever looks at the chat does when the lease is over."""
-    environment = {"HUB_CHAT_PACE_S": "0.1", "HUB_CHAT_LEASE_S": str(LEASE_S)}
+    environment = {"HUB_CHAT_PACE_S": "0.1", "HUB_CHAT_LEASE_S": str(LEASE_S), "HUB_CHAT_MODEL_SILENCE_S": "1"}
     with HubProcess(tmp_path / "hub", options=("--no-reload",), environment=environment) as hub:
         person = somebody(hub)
         person.start("story", "stopped")
