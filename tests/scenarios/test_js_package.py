@@ -21,6 +21,16 @@ def test_the_pure_parts_keep_their_promises(node: str, hub_client: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_its_types_accept_what_is_right_and_refuse_what_is_wrong(node: str, hub_client: Path) -> None:
+    """With the generated types of the chat; every mistake in it is one that is expected."""
+    tsc = SCRIPTS / "node_modules" / "typescript" / "bin" / "tsc"
+    command = [node, str(tsc), "-p", str(SCRIPTS / "client-types")]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("names", "limit_bytes"),
     [

@@ -158,9 +158,9 @@ export class HubClient {
     this.#credentials = credentials;
     this.#refusals = 0;
     this.#mustRefresh = false;
-    for (const query of this.#session.queries.values()) delete query.result;
-    if (credentials === null) this.#shelf.enter(deploymentOf(this.#url), scopeOf(deploymentOf(this.#url), { tokenType: "None" }));
     this.#dropSocket("AuthChanged");
+    this.#shelf.leave();
+    for (const query of this.#session.queries.values()) delete query.result;
     this.#connect();
   }
 

@@ -33,14 +33,24 @@ export class Shelf {
 
   /** From now on the client speaks for `scope`: other subjects' values are forgotten, and its own loaded. */
   enter(deployment: string, scope: Scope): void {
-    const before = this.scope;
-    if (this.#deployment === deployment && before === scope) return;
+    if (this.#deployment === deployment && this.scope === scope) return;
+    const wasSomebody = this.#isSomebody;
     this.kept.clear();
     this.#deployment = deployment;
     this.scope = scope;
-    const leftSomebody = before !== undefined && before !== anonymous(deployment);
-    if (leftSomebody || scope !== anonymous(deployment)) void this.cache?.erase(deployment, scope);
+    if (wasSomebody || this.#isSomebody) void this.cache?.erase(deployment, scope);
     this.#loading = this.#load(scope);
+  }
+
+  /** The client speaks for nobody until it is known for whom. */
+  leave(): void {
+    if (this.#isSomebody) void this.erase();
+    this.kept.clear();
+    this.scope = undefined;
+  }
+
+  get #isSomebody(): boolean {
+    return this.scope !== undefined && this.scope !== anonymous(this.#deployment);
   }
 
   /** Forgets everything that is kept or stored for the deployment, for an application that signs out by leaving the page. */
@@ -67,7 +77,7 @@ export class Shelf {
 
   async #load(scope: Scope): Promise<void> {
     if (!this.cache || scope === undefined) return;
-    const stored = await this.cache.load(scope);
+    const stored = await this.cache.load(scope).catch(() => []);
     if (this.scope !== scope) return;
     for (const [key, value] of stored) if (this.kept.get(key) === undefined) this.kept.put(key, value);
     this.onLoaded();

@@ -194,7 +194,7 @@ export class HubSocket {
   private resync(error: unknown): void {
     const reason = error instanceof LostFrame || error instanceof BadEdit ? error.name : BadFrame.name;
     if (reason === BadFrame.name) this.context.negotiation.distrust();
-    this.raw.onmessage = this.raw.onclose = this.raw.onerror = null;
+    this.raw.onmessage = this.raw.onclose = this.raw.onerror = () => {}; // nobody listens, and an error of `ws` must be heard
     this.raw.close(RESYNC, reason);
     this.readyState = CLOSING;
     queueMicrotask(() => this.closed({ type: "close", code: RESYNC, reason, wasClean: false }));
