@@ -45,6 +45,11 @@ def test_the_source_of_the_page_is_typed(node: str, web: None) -> None:
     assert run(node, "node_modules/typescript/bin/tsc") == ""
 
 
+@pytest.mark.real
+def test_the_playground_reads_arguments_and_tells_changes(node: str, web: None) -> None:
+    assert run(node, "--test", ROOT / "tests" / "js" / "web") == ""
+
+
 def test_the_page_knows_the_chat_as_it_is() -> None:
     generated = SOURCE / "src" / "_generated"
 

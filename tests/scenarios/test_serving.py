@@ -188,3 +188,16 @@ async def test_a_call_that_never_returns_ends_the_hub_with_its_place_in_the_log(
 
         assert hub.wait(10) == 1
         assert "queries/stuck.py" in hub.output
+
+
+async def test_nothing_of_the_development_page_is_there_in_production(own_mongod: EmbeddedMongod, serve: Serve) -> None:
+    hub = await started(serve(own_mongod.url))
+
+    async with httpx.AsyncClient(base_url=hub.url) as http:
+        statuses = [(await http.get(path)).status_code for path in ("/dev/application", "/page/app.js")]
+        statuses.append((await http.post("/dev/token", json={"subject": "ada"})).status_code)
+        page = (await http.get("/")).text
+
+    assert statuses == [404, 404, 404]
+    assert "A hub runs here" in page
+    assert "<script" not in page

@@ -35,7 +35,7 @@ function Replied({ message }: { message: Message }) {
       </span>
       <span className="visually-hidden">Assistant: </span>
       <div className="reply-body">
-        {message.content === "" ? isStreaming && <Dots /> : <Markdown text={message.content} />}
+        {message.content === "" ? isStreaming && <Dots /> : <Markdown text={message.content} isWhole={!isStreaming} />}
         {message.status === "error" && <p className="cut-off">The reply broke off here.</p>}
         {!isStreaming && message.content !== "" && <Copy text={message.content} />}
       </div>
@@ -101,8 +101,9 @@ const MARKDOWN = {
   },
 };
 
-function Markdown({ text }: { text: string }) {
-  const body = useMemo(() => compiler(text, MARKDOWN), [text]);
+/** Of a text that goes on, a mark whose other end has not come yet is not shown. */
+function Markdown({ text, isWhole }: { text: string; isWhole: boolean }) {
+  const body = useMemo(() => compiler(text, { ...MARKDOWN, optimizeForStreaming: !isWhole }), [text, isWhole]);
   return <div className="markdown">{body}</div>;
 }
 
