@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hub.mongo.embedded import MongodBinary
 from tests.scenarios.conftest import Conversation
-from tests.scenarios.hub_process import REPOSITORY, HubProcess
+from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.pages import Pages
 from tests.scenarios.pages import browser as browser  # the fixtures
 from tests.scenarios.pages import pages as pages
@@ -23,21 +21,6 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 TITLES = ".chat-title"
 ROWS = ".message :is(.bubble, .reply-body)"
 """What is said in the room that is open."""
-
-
-@pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chat without its assistant: nobody answers, so that a test alone says what is said."""
-    folder = tmp_path_factory.mktemp("chat")
-    for part in ("schema", "queries", "mutations"):
-        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def hub(mongod_binary: MongodBinary, application: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    with HubProcess(tmp_path_factory.mktemp("hub"), app=application) as running:
-        yield running
 
 
 def somebody(name: str) -> str:
@@ -136,9 +119,9 @@ async def test_a_message_is_on_the_screen_before_the_hub_has_it_and_nothing_flic
 
 
 async def test_nothing_goes_away_when_the_hub_is_killed_and_what_was_said_meanwhile_arrives(
-    pages: Pages, application: Path, tmp_path: Path
+    pages: Pages, mongod_binary: MongodBinary, tmp_path: Path
 ) -> None:
-    with HubProcess(tmp_path, app=application) as hub:
+    with HubProcess(tmp_path, options=("--no-mount",)) as hub:
         name = somebody("Ada")
         await sign_in(pages, hub, "page", name)
         await open_tab(pages, hub, "other", name)
