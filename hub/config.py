@@ -108,7 +108,10 @@ class Settings(BaseSettings):
         4 * MIB, ge=KIB, le=64 * MIB, description="Bytes they may read and write together; likewise."
     )
     mutation_batch_run_s: Seconds = Field(
-        0.05, ge=0, le=10, description="Seconds their runs may take together; a slower one begins the next batch."
+        0.05,
+        ge=0,
+        le=10,
+        description="Seconds one that waits for the database may hold up those before it; a slower one begins the next batch.",
     )
     runs_max: int = Field(32, ge=1, le=1_000, description="Query runs that read the database at the same time; others wait.")
     idempotency_key_max_bytes: int = Field(255, ge=16, le=4 * KIB, description="Longest Idempotency-Key.")

@@ -28,8 +28,8 @@ Isolation = Literal["serializable", "snapshot"]
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch takes no further mutation. `rows` and `size_bytes` are passed by one mutation at most; `run_s` is how long the
-    runs of a batch may take together."""
+    """When a batch takes no further mutation. `rows` and `size_bytes` are passed by one mutation at most; `run_s` is how long one
+    that waits for the database may hold up those that ran before it."""
 
     mutations: int
     rows: int
