@@ -28,18 +28,22 @@ client.onUpdate(api.messages.list, { userId, chatId }, (messages) => {
   }
 });
 
-// Each step brings the reply's whole text so far. A step that is repeated, or comes late, changes nothing.
+// Each step brings what is new, and where in the text it belongs. A step that is repeated changes nothing.
 async function reply(messageId, question) {
   const words = `You said ${question}`.split(" ");
+  let written = "";
   for (let count = 2; count <= words.length; count++) {
+    const text = words.slice(0, count).join(" ");
     await client.mutation(api.messages.streamUpsert, {
       userId,
       chatId,
       clientMessageId: `reply to ${messageId}`,
       role: "assistant",
-      content: words.slice(0, count).join(" "),
+      delta: text.slice(written.length),
+      offset: written.length,
       status: count < words.length ? "streaming" : "complete",
     });
+    written = text;
   }
   if (answered.size >= Number(replies)) await client.close();
 }

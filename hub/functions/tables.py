@@ -137,6 +137,9 @@ class TableInfo:
         self._refuse_indexed({text.text for text in self.growing}.intersection(index.key.fields), index.place)
 
     def add_growing(self, text: GrowingText, place: str) -> None:
+        if any(known.text == text.text for known in self.growing):
+            self.problems.append(f"{place}: {self.class_name}: of {text.text!r} it is said already that it grows")
+            return
         self.growing.append(text)
         self._refuse_indexed(self.indexed.intersection({text.text}), place)
 

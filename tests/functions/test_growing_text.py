@@ -197,10 +197,12 @@ def test_what_cannot_grow_is_refused_when_the_application_is_loaded() -> None:
     Odd.grows(lambda odd: odd.missing, while_=lambda odd: True)  # type: ignore[attr-defined]  # that is the mistake
     Odd.grows(lambda odd: odd.later, while_=lambda odd: True)
     Odd.index(lambda odd: (odd.later,))
+    Odd.grows(lambda odd: odd.later, while_=lambda odd: True)
     told = [problem.partition(": ")[2] for problem in table_of(Odd).problems]
-    assert len(told) == 5
+    assert len(told) == 6
     assert "'number' is not a str" in told[0]
     assert "'textParts'" in told[1]
     assert "'name' cannot both grow and be in an index" in told[2]
     assert "no field 'missing'" in told[3]
     assert "'later' cannot both grow and be in an index" in told[4]
+    assert "of 'later' it is said already" in told[5]
