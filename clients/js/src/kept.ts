@@ -39,7 +39,7 @@ export class KeptValues {
     this.#drop(key);
     const kept: Kept = { value, sizeBytes: 0 };
     this.#entries.set(key, kept);
-    const digesting = this.#digest(key, kept).finally(() => this.#digesting.delete(digesting));
+    const digesting = this.#digest(kept).finally(() => this.#digesting.delete(digesting));
     this.#digesting.add(digesting);
     this.#evict();
   }
@@ -64,14 +64,13 @@ export class KeptValues {
     this.#sizeBytes = 0;
   }
 
-  async #digest(key: string, kept: Kept): Promise<void> {
+  async #digest(kept: Kept): Promise<void> {
     const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
     const bytes = this.#canonical(kept.value);
     kept.sizeBytes = bytes.byteLength;
     this.#sizeBytes += bytes.byteLength;
     if (!subtle) return;
-    const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
-    if (this.#entries.get(key) === kept) kept.digest = digest;
+    kept.digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
   }
 
   #drop(key: string): void {

@@ -1,6 +1,6 @@
 /** Frames in MessagePack, and the canonical MessagePack of a value, over which two sides compare digests. */
 
-import { decode, encode, ExtensionCodec } from "@msgpack/msgpack";
+import { Decoder, Encoder, ExtensionCodec } from "@msgpack/msgpack";
 
 import { BadFrame, type Format, type Leaves } from "./formats.js";
 import type { ServerMessage } from "./messages.js";
@@ -23,22 +23,28 @@ extensions.register({
 });
 
 /** Numbers are float64 and bigints plain integers: so values keep -0, and the ids of a message are integers. */
-const writing = { extensionCodec: extensions, useBigInt64: true, forceIntegerToFloat: true, ignoreUndefined: true, sortKeys: true };
-const reading = { extensionCodec: extensions };
+const encoder = new Encoder({
+  extensionCodec: extensions,
+  useBigInt64: true,
+  forceIntegerToFloat: true,
+  ignoreUndefined: true,
+  sortKeys: true,
+});
+const decoder = new Decoder({ extensionCodec: extensions });
 
 /** The one encoding that equal values have. */
 export function canonical(value: unknown): Uint8Array<ArrayBuffer> {
-  return encode(packable(value), writing);
+  return encoder.encode(packable(value));
 }
 
 /** Messages as binary frames. `leaves` says how values are held in memory. */
 export function msgpackFormat(leaves: Leaves): Format {
   return {
     protocol: "hub.v1.msgpack",
-    encode: (message) => encode(pack(message, leaves), writing),
+    encode: (message) => encoder.encode(pack(message, leaves)),
     decode: (data) => {
       if (!(data instanceof ArrayBuffer)) throw new BadFrame("a text frame, where binary ones were agreed");
-      const frame = decode(data, reading);
+      const frame = decoder.decode(data);
       return Array.isArray(frame) ? readTransition(frame, readTs, leaves.read) : unpack(frame, leaves);
     },
   };

@@ -143,6 +143,7 @@ test("what is not settled is said again on the next socket, under the same ids a
   hub.show(5, [1, 0, "x", null]);
   hub.answer(0, 5, "first");
   hub.answer(1, 9, "second"); // its effects are still to come
+  hub.show(6);
   assert.equal(await answers[0], "first");
 
   hub.break();
@@ -299,18 +300,25 @@ test("who signs out leaves nothing that the next one is shown or the hub is offe
   const hub = new Hub({ auth: token("ann"), cache });
   const seen = [];
   hub.client.subscribe("m:list", {}, (value) => seen.push(value));
+  const leave = hub.client.subscribe("m:was", {}, () => {});
   await hub.accept();
-  hub.show(5, [1, 0, "Ann's", null]);
+  hub.show(5, [1, 0, "Ann's", null], [1, 1, "Ann's too", null]);
+  leave();
   assert.equal(stored.size, 1);
 
-  hub.client.setAuth(token("bob"));
+  let known;
+  hub.client.setAuth(() => new Promise((resolve) => (known = () => resolve(token("bob")))));
+  hub.client.subscribe("m:list", {}, (value) => seen.push(value));
+  hub.client.subscribe("m:was", {}, (value) => seen.push(value));
+  await settled();
+  known();
   await hub.accept();
 
   assert.deepEqual(seen, ["Ann's"]);
   assert.equal(stored.size, 0);
-  assert.equal(hub.said("ModifyQuerySet")[0].modifications[0].held, undefined);
+  assert.deepEqual(hub.said("ModifyQuerySet")[0].modifications.map(({ held }) => held), [undefined, undefined]);
   hub.show(6, [1, 0, "Bob's", null]);
-  assert.deepEqual(seen, ["Ann's", "Bob's"]);
+  assert.deepEqual(seen, ["Ann's", "Bob's", "Bob's"]);
 });
 
 test("a hub that falls silent is left", async () => {

@@ -39,9 +39,9 @@ const shelfOf = (cache) => new Shelf(undefined, cache, fromStock);
 
 /** A link, the hub's side of it (which counts versions), and what the client was shown. */
 class Wire {
-  constructor(shelf = shelfOf()) {
+  constructor(shelf = shelfOf(), warm = new WarmQueries()) {
     this.shelf = shelf;
-    this.warm = new WarmQueries();
+    this.warm = warm;
     this.link = new Link(shelf, this.warm, DEPLOYMENT);
     this.version = { querySet: 0, identity: 0, ts: ts(0) };
     this.sent = [];
@@ -74,6 +74,7 @@ class Wire {
   client({ startVersion, endVersion, modifications }) {
     assert.deepEqual(startVersion, this.clientVersion);
     this.clientVersion = endVersion;
+    assert.equal(new Set(modifications.map(({ queryId }) => queryId)).size, modifications.length, "one result for each query");
     for (const { type, queryId, value } of modifications) {
       if (type === "QueryRemoved") this.screen.delete(queryId);
       else this.screen.set(queryId, value);
@@ -244,6 +245,59 @@ test("values of callers that cannot be told apart are never shown from memory", 
   next.send(connect(0), opaque("two"), modify(0, add(0, "m:list")));
   next.link.showStored();
   next.show();
+  next.answer(6);
 
   assert.equal(next.screen.size, 0);
+});
+
+test("queries that are warm are so on the next socket, too", () => {
+  const wire = new Wire();
+  wire.send(connect(), modify(0));
+  wire.heat(warm("m:list"));
+  wire.link.close();
+
+  const next = new Wire(wire.shelf, wire.warm);
+  next.send(connect(1), modify(0, add(0, "m:other")));
+
+  assert.deepEqual(next.lastSent.modifications, [add(0, "m:other"), add(2_000_000_000, "m:list")]);
+});
+
+test("what is the same for the one who signed in is stored for them", () => {
+  const cache = memory();
+  const wire = new Wire(shelfOf(cache));
+  wire.send(connect(), modify(0, add(0, "m:list")));
+  wire.answer(5, updated(0, "everybody's"));
+
+  wire.send(authenticate(0, "ann"));
+  wire.answer(6);
+
+  assert.deepEqual(cache.stored, { "hub-client:test:i:ann": { '["m:list",{}]': "everybody's" } });
+});
+
+test("a stored value that waits is left out when the hub's comes first", async () => {
+  const wire = new Wire(shelfOf(memory({ "hub-client:test:anyone": { '["m:new",{}]': "old" } })));
+  wire.send(connect(0), modify(0));
+  await wire.shelf.ready();
+  wire.answer(5);
+  wire.link.receive({ type: "MutationResponse", requestId: 0, success: true, result: null, ts: ts(6), logLines: [] });
+  wire.send(modify(1, add(1, "m:new")));
+
+  wire.answer(6, updated(1, "new"));
+
+  assert.deepEqual([...wire.screen], [[1, "new"]]);
+});
+
+test("values that are read too late, for somebody who has left, are not taken", async () => {
+  const cache = memory({ "hub-client:test:i:ann": { '["m:list",{}]': "Ann's" } });
+  let read;
+  cache.load = (scope) => new Promise((resolve) => (read ??= () => resolve(scope.endsWith("ann") ? [['["m:list",{}]', "Ann's"]] : [])));
+  const wire = new Wire(shelfOf(cache));
+  wire.send(connect(), authenticate(0, "ann"), modify(0, add(0, "m:list")), authenticate(1, "bob"));
+
+  read();
+  await new Promise((resolve) => setImmediate(resolve));
+  wire.link.showStored();
+  wire.show();
+
+  assert.equal(wire.screen.size, 0);
 });
