@@ -73,11 +73,12 @@ def side_of(case: Case, places: Places) -> Side:
 
 
 class HubSocket:
-    """A session of the sync protocol: its query set and its mutations."""
+    """A session of the sync protocol: its query set and its mutations. The ids of its queries begin at `first_query`."""
 
-    def __init__(self, places: Places, on_text: OnText = _nothing) -> None:
+    def __init__(self, places: Places, on_text: OnText = _nothing, *, first_query: int = 0) -> None:
         self._places = places
         self._on_text = on_text
+        self._next_query = itertools.count(first_query)
         self._query_set = 0
         self._requests = itertools.count()
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -100,9 +101,7 @@ class HubSocket:
     async def watch(self, *queries: tuple[str, dict[str, Any]]) -> None:
         """Returns with the transition that brings the first results."""
         base, self._query_set = self._query_set, self._query_set + 1
-        add = [
-            {"type": "Add", "queryId": base * 1000 + i, "udfPath": path, "args": [args]} for i, (path, args) in enumerate(queries)
-        ]
+        add = [{"type": "Add", "queryId": next(self._next_query), "udfPath": path, "args": [args]} for path, args in queries]
         self._awaited = f'"querySet":{self._query_set}'.encode()
         self._first = asyncio.get_running_loop().create_future()
         self._send(type="ModifyQuerySet", baseVersion=base, newVersion=self._query_set, modifications=add)
@@ -180,9 +179,11 @@ class HubSide:
         self.on_own_frame: OnText = _nothing
         """What the writer's socket gets beside its answers: transitions. To be set before it is opened."""
         self._writer: HubSocket | None = None
+        self._subscribers = itertools.count(100, 100)
 
     async def subscribe(self, chat: int, on_text: OnText) -> WebSocket:
-        session = self._socket_type(self._places, on_text)
+        """With query ids that no other has: sessions in equal state would share their frames, and this counts those that do not."""
+        session = self._socket_type(self._places, on_text, first_query=next(self._subscribers))
         await session.open()
         await session.watch(room(chat))
         return session.socket

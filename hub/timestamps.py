@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from functools import lru_cache
 from typing import NewType
 
 from hub.errors import BadRequest
@@ -27,7 +28,9 @@ def unpack(ts: Timestamp) -> tuple[int, int]:
     return ts >> 32, ts & 0xFFFFFFFF
 
 
+@lru_cache(maxsize=64)
 def encode(ts: Timestamp) -> str:
+    """All deliveries of a round write the same few."""
     return base64.b64encode(struct.pack("<Q", ts)).decode("ascii")
 
 

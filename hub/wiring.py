@@ -41,6 +41,7 @@ from hub.server.app import build_app
 from hub.server.development import AdminKey, DevIssuer
 from hub.server.origins import Access
 from hub.server.probes import VERSION
+from hub.server.ready_frames import ReadyFrames
 from hub.server.tokens import Authenticator
 from hub.server.websocket import Sockets
 from hub.store import Store
@@ -242,7 +243,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncIterator[None]:
     """The hub answers inside this block; on the way out it finishes its mutations and sends its clients elsewhere."""
-    server = _Server(_uvicorn_config(hub))
+    server = _Server(uvicorn_config(hub))
     async with hub.engine.running(), asyncio.TaskGroup() as tasks:
         guard = tasks.create_task(_guard_against_stalls(hub.settings.stall_exit_s), name="stall guard")
         serving = tasks.create_task(server.serve(sockets=[listener]), name="server")
@@ -266,13 +267,14 @@ async def _stop_serving(hub: Hub, server: _Server) -> None:
     server.should_exit = True
 
 
-def _uvicorn_config(hub: Hub) -> uvicorn.Config:
+def uvicorn_config(hub: Hub) -> uvicorn.Config:
     settings = hub.settings
     return uvicorn.Config(
         hub.app,
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
+        ws=ReadyFrames,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,7 +1,7 @@
 """Connection: one client's session among the live queries; it performs what `Session` decides.
 
-Owned by the socket's shell (`hub.server.websocket`), which feeds it messages and writes what its outbox holds. Everything here is
-synchronous: an answer or a transition is in the outbox when the call returns, so their order there is the order of truth.
+Owned by the socket's shell (`hub.server.shell`), which feeds it messages and writes what waits in its outbox. Everything here is
+synchronous: an answer or a transition has gone to the outbox when the call returns, so their order there is the order of truth.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import assert_never
 from hub.errors import BadRequest, HubError, OutcomeUnknown, TooManyConcurrentRequests
 from hub.functions.identity import Caller
 from hub.live.engine import Engine, body_hash
-from hub.live.moment import evaluation_at, newest_common_moment
+from hub.live.moment import newest_common_moment
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.query import LiveQuery, Subscription
 from hub.live.recents import found
@@ -35,6 +35,7 @@ from hub.protocol.messages import (
     Resumed,
     RunMutation,
     Send,
+    ServerMessage,
     Success,
     Unwatch,
     Verify,
@@ -51,19 +52,19 @@ _QUIET_S = 0.02
 
 
 class Connection:
-    """`close` is set when the socket is to be closed, after what is in the outbox. `wake` is set when there is work for the writer,
-    `has_room` when the reader may go on that found it `is_full`.
+    """`close` is set when the socket is to be closed, after what is in the outbox; then `on_close` is called, and again when the
+    outbox has become empty. `has_room` is set when the reader may go on that found it `is_full`.
 
     The session is moved on (`refresh`) when something it shows changes, when it owes its client a transition and the head has
     come far enough, and when its outbox has room again; never while something holds its first transition back.
     """
 
-    def __init__(self, engine: Engine, session: Session, outbox: Outbox, caller: Caller) -> None:
+    def __init__(self, engine: Engine, session: Session, outbox: Outbox, caller: Caller, *, on_close: Callable[[], None]) -> None:
         self.outbox = outbox
         self.caller = caller
         self.close: Close | None = None
-        self.wake = asyncio.Event()
         self.has_room = asyncio.Event()
+        self._on_close = on_close
         self._engine = engine
         self._session = session
         self._subscriptions: dict[QueryId, Subscription] = {}
@@ -80,6 +81,11 @@ class Connection:
     def is_full(self) -> bool:
         """The next message has to wait in the socket: the client does not read, or has as many mutations waiting as it may."""
         return self.outbox.is_full or self._unanswered >= self._engine.settings.session_mutations_max
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is received any more: it is to be closed, or closed."""
+        return self._session.is_closed
 
     def receive(self, message: ClientMessage) -> Verify | None:
         """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
@@ -107,7 +113,7 @@ class Connection:
         self._perform(self._session.expired(error))
 
     def end(self, close: Close) -> None:
-        """The hub itself ends the session: it stops, or the client reads too slowly."""
+        """The hub itself ends the session, after what is in the outbox."""
         if self.close is None:
             self._session.gone()
             self._perform([close])
@@ -125,12 +131,42 @@ class Connection:
         if self._catching_up is not None:
             self._catching_up.cancel()
 
-    def ping(self) -> None:
-        self._put(Send(Ping()))
+    def beat(self, now: float) -> None:
+        """Called every now and then: is it silent for too long, or does its client not read?"""
+        if self.close is not None:
+            return
+        too_slow = None if self.outbox.is_at_ease else self.outbox.overflow(now)
+        if too_slow is not None:
+            log.warning("session closed, the client does not read", extra={"bytes": self.outbox.size_bytes})
+            self.outbox.clear()
+            self.end(too_slow)
+        elif now >= self.outbox.ping_at:
+            self._put(Ping())
+
+    # --- from the transport ------------------------------------------------------------------------------------
 
     def written(self) -> None:
         """The oldest frame of the outbox has left."""
         self.outbox.written(self._engine.clock.monotonic())
+        self._took_some()
+
+    def paused(self) -> None:
+        """The transport has not got rid of all it took."""
+        self.outbox.paused(self._engine.clock.monotonic())
+
+    def resumed(self) -> None:
+        """The transport takes frames again."""
+        self.outbox.resumed(self._engine.clock.monotonic())
+        self._took_some()
+        if self.close is not None:
+            self._on_close()
+
+    def lost(self) -> None:
+        """The socket is gone, whatever was to be done with it."""
+        self._session.gone()
+        self.has_room.set()
+
+    def _took_some(self) -> None:
         self.has_room.set()
         self.refresh()
 
@@ -140,8 +176,8 @@ class Connection:
         verify: Verify | None = None
         for effect in effects:
             match effect:
-                case Send():
-                    self._put(effect)
+                case Send(message):
+                    self._put(message)
                 case Watch(query):
                     self._watch(query)
                 case Unwatch(query_id):
@@ -157,16 +193,15 @@ class Connection:
                     verify = effect
                 case Close():
                     self.close = self.close or effect
-                    self.wake.set()
+                    self.has_room.set()
+                    self._on_close()
                 case _:
                     assert_never(effect)
         return verify
 
-    def _put(self, send: Send) -> None:
-        before = self.outbox.size_bytes
-        self.outbox.put(send.message, self._engine.clock.monotonic())
-        self._engine.metrics.sent_bytes.inc(self.outbox.size_bytes - before)
-        self.wake.set()
+    def _put(self, message: ServerMessage) -> None:
+        engine = self._engine
+        engine.metrics.sent_bytes.value += self.outbox.put(message, engine.clock.monotonic())
 
     def _watch(self, query: AddQuery) -> None:
         subscription = Subscription(self, self.caller, query.path, query.args, query.journal)
@@ -218,35 +253,27 @@ class Connection:
 
         Called by what serves all sessions, so an error ends this one and goes no further.
         """
+        session, engine = self._session, self._engine
+        if self._is_held or session.is_closed or not self.outbox.can_advance:
+            return
         try:
-            self._advance()
+            head = engine.head
+            if self._least_ts > head or session.least_ts > head:
+                engine.refresh_at_next_head(self)
+                return
+            ts, results = newest_common_moment(head, self._subscriptions)
+            if ts < self._least_ts or ts < session.least_ts:
+                return  # a query is being evaluated; when it is done, this is called again
+            transition = session.advance(ts, results, self._recall)
+            if transition is not None:
+                engine.metrics.transitions.value += 1
+                self._put(transition)
         except Exception:
             log.exception("a session could not be moved on")
             self.end(closing(1011, "InternalServerError", "the hub failed"))
 
     def shown(self) -> list[LiveQuery]:
         return [subscription.live for subscription in self._subscriptions.values() if subscription.live is not None]
-
-    def _advance(self) -> None:
-        if self._is_held or self._session.is_closed or not self.outbox.can_advance:
-            return
-        head, least = self._engine.head, max(self._least_ts, self._session.least_ts)
-        if least > head:
-            self._engine.refresh_at_next_head(self)
-            return
-        ts = newest_common_moment(head, [subscription.evaluations for subscription in self._subscriptions.values()])
-        if ts is None or ts < least:
-            return  # a query is being evaluated; when it is done, this is called again
-        results = {query_id: self._shown_at(query_id, ts) for query_id in self._session.wanted}
-        transition = self._session.advance(ts, results, self._recall)
-        if transition is not None:
-            self._engine.metrics.transitions.inc()
-            self._put(Send(transition))
-
-    def _shown_at(self, query_id: QueryId, ts: Timestamp) -> Result:
-        evaluation = evaluation_at(self._subscriptions[query_id].evaluations, ts)
-        assert evaluation is not None, "the moment is common to all"
-        return evaluation.result
 
     # --- coming back -------------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class LiveQueries:
                     "TooManyConcurrentRequests: this hub has as many live queries as it may; try again later"
                 )
         except HubError as error:
-            subscription.refusal = Evaluation(failure(error), since=ZERO)
+            subscription.evaluations = [Evaluation(failure(error), since=ZERO)]
             self._refused.add(subscription)
             return
         args_key = json_values.canonical(function.sharing_args(subscription.args))
@@ -73,7 +73,7 @@ class LiveQueries:
         if live is None:
             live = self._start(key, subscription, is_personal)
         live.subscriptions.add(subscription)
-        subscription.live = live
+        subscription.live, subscription.evaluations = live, live.evaluations
 
     def _start(self, key: QueryKey, subscription: Subscription, is_personal: bool) -> LiveQuery:
         caller = subscription.caller if is_personal else None
@@ -84,7 +84,7 @@ class LiveQueries:
         return live
 
     def unwatch(self, subscription: Subscription) -> None:
-        live, subscription.live, subscription.refusal = subscription.live, None, None
+        live, subscription.live, subscription.evaluations = subscription.live, None, ()
         self._refused.discard(subscription)
         if live is None:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -301,7 +301,7 @@ class Engine:
     def forget(self, subscriber: Subscriber) -> None:
         self._waiting_for_head.pop(subscriber, None)
 
-    def _refresh_waiting(self) -> Iterable[Subscriber]:
+    def _refresh_waiting(self) -> Collection[Subscriber]:
         waiting, self._waiting_for_head = self._waiting_for_head, {}
         for subscriber in waiting:
             subscriber.refresh()

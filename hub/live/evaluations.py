@@ -1,9 +1,9 @@
 """Evaluations: runs the live queries that are new or stale, registers what they read, and hands the results to their subscribers.
 
-First from memory: at the head, without waiting, one after the other, giving way to the event loop every few milliseconds. A query
+First from memory: at the head, without waiting, one after the other. A query
 whose rows are not all in memory, or that took long the last time, is evaluated in a wave instead (`hub.live.waves`): in a task, at
 the wave's head, beside others, and what it reads is in memory from then on. A slow evaluation delays the sessions that show it and
-nobody else.
+nobody else. Evaluating from memory and handing results out give way to the event loop every few milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from hub.clock import Clock
 from hub.core.rangemap import Piece
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _RETRY_S, _MAX_RETRY_S = 0.1, 5.0
 """Pauses, doubling, before a run is repeated that could not read the database."""
 _SLICE_S = 0.005
-"""How long runs from memory go on before the loop gets its turn."""
+"""How long runs from memory, or the handing out of their results, go on before the loop gets its turn."""
 _LONG_S = 0.02
 """A query that took longer than this goes into waves, so that it does not hold up the round, until it is quick again.
 
@@ -58,6 +58,7 @@ class Evaluations:
         self._is_working_on_new = False
         self._sweeps = 0
         self._changed: dict[Subscriber, None] = {}
+        self._authors: Collection[Subscriber] = ()
         self._tasks: asyncio.TaskGroup | None = None
         self._live: LiveQueries | None = None
 
@@ -90,14 +91,18 @@ class Evaluations:
 
     # --- from memory ---------------------------------------------------------------------------------------------------
 
-    async def evaluate_all(self, queries: Iterable[LiveQuery]) -> None:
-        """Returns when those that can be are evaluated from memory, and shown; the others wait for a wave, or are in one."""
+    async def evaluate_all(self, queries: Iterable[LiveQuery], *, authors: Collection[Subscriber] = ()) -> None:
+        """Returns when those that can be are evaluated from memory, and shown; the others wait for a wave, or are in one.
+
+        `authors` wrote what made them stale, and see it first.
+        """
+        self._authors = authors or self._authors
         self._sweeps += 1
         try:
             await self._sweep(queries)
         finally:
             self._sweeps -= 1
-        self._refresh_changed()
+        await self._publish()
         self._start_waves()
 
     async def _sweep(self, queries: Iterable[LiveQuery]) -> None:
@@ -108,7 +113,7 @@ class Evaluations:
             if live.took_s > _LONG_S or not self._evaluate_now(live):
                 self._wait_for_wave(live)
             if self._clock.monotonic() >= slice_ends:
-                self._refresh_changed()
+                await self._publish()
                 await asyncio.sleep(0)
                 slice_ends = self._clock.monotonic() + _SLICE_S
 
@@ -128,10 +133,16 @@ class Evaluations:
         self._take(live, run, self._timeline.head, memory.used)
         return True
 
-    def _refresh_changed(self) -> None:
+    async def _publish(self) -> None:
+        """Hand the results to their subscribers."""
         changed, self._changed = self._changed, {}
-        for subscriber in changed:
+        first = {author: None for author in self._authors if author in changed}
+        slice_ends = self._clock.monotonic() + _SLICE_S
+        for subscriber in first | changed:
             subscriber.refresh()
+            if self._clock.monotonic() >= slice_ends:
+                await asyncio.sleep(0)
+                slice_ends = self._clock.monotonic() + _SLICE_S
 
     # --- in waves ------------------------------------------------------------------------------------------------------
 
@@ -164,6 +175,7 @@ class Evaluations:
     async def _evaluate_in_wave(self, live: LiveQuery, at: Timestamp) -> None:
         source = self._reading.source()
         run: Run | None = None
+        ended: float | None = None
         try:
             async with self._slots:
                 started = self._clock.monotonic()
@@ -173,16 +185,17 @@ class Evaluations:
                     run = await self._runner.run(
                         function, live.args, caller=live.caller, journal=live.journal, at=at, source=source
                     )
-                live.took_s = self._clock.monotonic() - started
+                ended = self._clock.monotonic()
+                live.took_s = ended - started
+            if run is not None:
+                self._take(live, run, at, source.used)
+                await self._publish()  # before it is done: the head that is still in use may be all that a session's queries share
         except Unavailable as error:
             log.warning("live query waits for the database", extra={"query": live.key.path, "reason": error.message})
         finally:
-            self._waves.done(live, self._clock.monotonic())
+            self._waves.done(live, ended or self._clock.monotonic())
         if run is None:
             await self._pause(live)
-        else:
-            self._take(live, run, at, source.used)
-            self._refresh_changed()  # now: a head that was in use a moment ago may be all that a session's queries have in common
         if not live.subscriptions:
             self.forget(live)
         elif live.is_stale:

@@ -6,11 +6,17 @@ that lies in an interval of each of its queries; this picks the newest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from hub.protocol.messages import Result
 from hub.timestamps import Timestamp
+
+K = TypeVar("K", bound=Hashable)
+
+NEVER = Timestamp(-1)
+"""Before all timestamps."""
 
 
 @dataclass(slots=True)
@@ -25,28 +31,49 @@ class Evaluation:
         return self.since <= ts and (self.until is None or ts < self.until)
 
 
+class Evaluated(Protocol):
+    """A query with its evaluations in order of time, without overlap."""
+
+    evaluations: Sequence[Evaluation]
+
+
 def evaluation_at(evaluations: Sequence[Evaluation], ts: Timestamp) -> Evaluation | None:
-    """The one that is true at `ts`; `evaluations` are in order of time."""
+    """The one that is true at `ts`."""
     for evaluation in reversed(evaluations):
         if evaluation.since <= ts:
             return evaluation if evaluation.is_true_at(ts) else None
     return None
 
 
-def newest_common_moment(head: Timestamp, queries: Iterable[Sequence[Evaluation]]) -> Timestamp | None:
-    """The greatest ts <= head at which every query has a true evaluation, None if there is none."""
+def newest_common_moment(head: Timestamp, queries: Mapping[K, Evaluated]) -> tuple[Timestamp, Mapping[K, Result]]:
+    """The greatest ts <= head at which every query has a true evaluation, and their results there; NEVER if there is none.
+
+    Called once for each delivery. Usually each query's latest evaluation is true at the head, and nothing else is looked at.
+    """
+    results: dict[K, Result] = {}
+    for name, query in queries.items():
+        evaluations = query.evaluations
+        if not evaluations:
+            return NEVER, {}
+        latest = evaluations[-1]
+        if latest.until is not None or latest.since > head:
+            return _earlier_moment(head, {name: query.evaluations for name, query in queries.items()})
+        results[name] = latest.result
+    return head, results
+
+
+def _earlier_moment(head: Timestamp, queries: Mapping[K, Sequence[Evaluation]]) -> tuple[Timestamp, Mapping[K, Result]]:
     ts = head
-    pending = list(queries)
     settled = False
     while not settled:
         settled = True
-        for evaluations in pending:
+        for evaluations in queries.values():
             latest = _newest_true_moment(evaluations, ts)
             if latest is None:
-                return None
+                return NEVER, {}
             if latest < ts:
                 ts, settled = latest, False
-    return ts
+    return ts, {name: found.result for name, of_it in queries.items() if (found := evaluation_at(of_it, ts)) is not None}
 
 
 def _newest_true_moment(evaluations: Sequence[Evaluation], ts: Timestamp) -> Timestamp | None:

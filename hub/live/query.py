@@ -6,7 +6,7 @@ of time and do not overlap; only the last one may be open (`until is None`), and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -49,7 +49,10 @@ class Subscriber(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One session's interest in one query. The directory moves it to another live query when the result turns out personal."""
+    """One session's interest in one query. The directory moves it to another live query when the result turns out personal.
+
+    `evaluations`: what it may be shown, its live query's own list. A refusal (no such function for the caller) is true at any time.
+    """
 
     subscriber: Subscriber
     caller: Caller
@@ -57,14 +60,7 @@ class Subscription:
     args: Mapping[str, Value]
     journal: str | None
     live: LiveQuery | None = None
-    refusal: Evaluation | None = None
-
-    @property
-    def evaluations(self) -> list[Evaluation]:
-        """What it may be shown; a refusal (no such function for this caller) is true at any time."""
-        if self.refusal is not None:
-            return [self.refusal]
-        return self.live.evaluations if self.live is not None else []
+    evaluations: Sequence[Evaluation] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +101,7 @@ class LiveQuery:
     def forget_evaluations(self, needed: Collection[Timestamp]) -> None:
         """Keep the latest, and those that are true at a timestamp at which a slower query is still being evaluated."""
         *older, latest = self.evaluations
-        self.evaluations = [kept for kept in older if any(kept.is_true_at(ts) for ts in needed)] + [latest]
+        self.evaluations[:] = [kept for kept in older if any(kept.is_true_at(ts) for ts in needed)] + [latest]
 
     def __repr__(self) -> str:
         return f"<LiveQuery {self.key.path}, {len(self.subscriptions)} subscribers{', stale' if self.is_stale else ''}>"

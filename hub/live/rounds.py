@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
 from hub.clock import Clock
@@ -57,14 +57,14 @@ class Rounds:
         self._evictions_told = 0
         self._live: LiveQueries | None = None
         self._on_commit: Callable[[BatchId, Timestamp], None] = lambda batch, ts: None
-        self._on_head: Callable[[], Iterable[Subscriber]] = tuple
+        self._on_head: Callable[[], Collection[Subscriber]] = tuple
         self._before_resync: Callable[[], Awaitable[None]] = _nothing
 
     def connect(
         self,
         live: LiveQueries,
         on_commit: Callable[[BatchId, Timestamp], None],
-        on_head: Callable[[], Iterable[Subscriber]],
+        on_head: Callable[[], Collection[Subscriber]],
         before_resync: Callable[[], Awaitable[None]],
     ) -> None:
         """`on_commit(batch, ts)` when the feed names one of our commits; `on_head()` after the head moved, it returns those who
@@ -137,8 +137,9 @@ class Rounds:
         stale |= self._apply(commits)
         self._timeline.advance(position)
         self._has_head.set()
-        of_writers = [live for subscriber in self._on_head() for live in subscriber.shown() if live in stale]
-        await self._evaluations.evaluate_all(dict.fromkeys(of_writers) | stale)  # whoever wrote sees it first
+        authors = self._on_head()
+        of_authors = [live for author in authors for live in author.shown() if live in stale]
+        await self._evaluations.evaluate_all(dict.fromkeys(of_authors) | stale, authors=authors)
         self._tidy()
 
     async def started(self) -> None:

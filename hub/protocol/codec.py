@@ -7,6 +7,7 @@ plain errors have no `errorData`, and results are spliced in as what they alread
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import assert_never
 
 from hub import timestamps
@@ -81,19 +82,19 @@ def write_message(message: ServerMessage) -> Frame:
 
 def _write_transition(message: Transition) -> Frame:
     """What is the session's own is written around the shared fragments."""
-    versions = f'"startVersion":{_write_version(message.start)},"endVersion":{_write_version(message.end)}'
-    own = f'{{"type":"Transition",{versions},"modifications":['
+    start, end, modifications = message
+    own = f'{{"type":"Transition","startVersion":{_write_version(start)},"endVersion":{_write_version(end)},"modifications":['
     pieces: list[bytes] = []
     comma = ""
-    for item in message.modifications:
+    for item in modifications:
         match item:
-            case QueryRemoved():
-                own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{item.query_id}}}'
-            case QueryChanged():
-                kind = "QueryUpdated" if isinstance(item.result, Success) else "QueryFailed"
-                own = f'{own}{comma}{{"type":"{kind}","queryId":{item.query_id},'
-                pieces += (own.encode(), result_fragment(item.result))
+            case QueryChanged(query_id, result):
+                kind = "QueryUpdated" if isinstance(result, Success) else "QueryFailed"
+                own = f'{own}{comma}{{"type":"{kind}","queryId":{query_id},'
+                pieces += (own.encode(), result.encoded.get(_FRAGMENT) or result_fragment(result))
                 own = "}"
+            case QueryRemoved(query_id):
+                own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{query_id}}}'
             case _:
                 assert_never(item)
         comma = ","
@@ -101,10 +102,8 @@ def _write_transition(message: Transition) -> Frame:
 
 
 def result_fragment(result: Result) -> bytes:
-    """The fields of a query's result that are the same for every subscriber, written once."""
-    fragment = result.encoded.get(_FRAGMENT)
-    if fragment is None:
-        fragment = result.encoded[_FRAGMENT] = _write_fragment(result).encode()
+    """The fields of a query's result that are the same for every subscriber, kept with it."""
+    fragment = result.encoded[_FRAGMENT] = _write_fragment(result).encode()
     return fragment
 
 
@@ -139,6 +138,7 @@ def _write_log_lines(result: Result) -> str:
     return "[" + ",".join([quoted(line) for line in result.log_lines]) + "]" if result.log_lines else "[]"
 
 
+@lru_cache(maxsize=1024)  # sessions are in few states: those of one round mostly in the same two
 def _write_version(version: Version) -> str:
     return f'{{"querySet":{version.query_set},"identity":{version.identity},"ts":{_write_ts(version.ts)}}}'
 

@@ -46,8 +46,7 @@ class StockFormat:
             raise BadRequest("frames of the sync protocol are text, not binary")
         return read_message(payload)
 
-    def write(self, message: ServerMessage) -> Frame:
-        return write_message(message)
+    write = staticmethod(write_message)
 
 
 STOCK = StockFormat()

@@ -60,7 +60,11 @@ def closing(code: int, name: str, detail: str) -> Close:
 
 
 class Session:
-    """`max_queries` bounds the query set, `max_mutations` the mutations that are received and not yet answered."""
+    """`max_queries` bounds the query set, `max_mutations` the mutations that are received and not yet answered.
+
+    `is_closed`: a Close was given out, or the shell said that the socket is gone; every method does nothing from here on.
+    `least_ts`: the next transition's timestamp must not be below it. Both are for others to read, who do so at each delivery.
+    """
 
     def __init__(self, *, max_queries: int, max_mutations: int) -> None:
         self._max_queries = max_queries
@@ -68,13 +72,13 @@ class Session:
         self._connect: Connect | None = None
         self._has_received = False
         self._is_verifying = False
-        self._is_closed = False
+        self.is_closed = False
         # What was received, and what the client was last brought to: a transition leads from the second to the first.
         self._query_set = 0
         self._identity = 0
         self._sent = Version()
         self._owes_answered = False
-        self._least_ts = ZERO
+        self.least_ts = ZERO
         # The query set: what the engine evaluates, and what the session itself answers with an error.
         self._queries: dict[QueryId, AddQuery] = {}
         self._refused: dict[QueryId, Failure] = {}
@@ -86,13 +90,8 @@ class Session:
 
     def __repr__(self) -> str:
         name = self._connect.session_id if self._connect is not None else "without Connect"
-        state = "closed" if self._is_closed else "owes a transition" if self.owes_transition else "idle"
+        state = "closed" if self.is_closed else "owes a transition" if self.owes_transition else "idle"
         return f"<Session {name}, {len(self._queries)} queries, {state}>"
-
-    @property
-    def is_closed(self) -> bool:
-        """A Close was given out, or the shell said that the socket is gone: every method does nothing from here on."""
-        return self._is_closed
 
     @property
     def is_verifying(self) -> bool:
@@ -115,20 +114,15 @@ class Session:
     @property
     def owes_transition(self) -> bool:
         """The client waits for one even if no result changes: it changed its query set or identity, or heard an answer."""
-        if self._is_closed:
+        if self.is_closed:
             return False
         return self._owes_answered or (self._query_set, self._identity) != (self._sent.query_set, self._sent.identity)
-
-    @property
-    def least_ts(self) -> Timestamp:
-        """The next transition's timestamp must not be below this."""
-        return self._least_ts
 
     # --- from the socket ---------------------------------------------------------------------------------------------
 
     def receive(self, message: ClientMessage) -> list[Effect]:
         """Decide what follows from a message. Not to be called while a Verify waits for its outcome."""
-        if self._is_closed or isinstance(message, Event):
+        if self.is_closed or isinstance(message, Event):
             return []
         assert not self._is_verifying, "messages wait while a token is verified"
         is_first, self._has_received = not self._has_received, True
@@ -150,13 +144,13 @@ class Session:
 
     def gone(self) -> None:
         """The socket is closed; whatever is still on its way to this session is dropped."""
-        self._is_closed = True
+        self.is_closed = True
 
     def _receive_connect(self, message: Connect) -> list[Effect]:
         self._connect = message
         effects: list[Effect] = []
         if message.max_observed_timestamp is not None:
-            self._least_ts = max(self._least_ts, message.max_observed_timestamp)
+            self.least_ts = max(self.least_ts, message.max_observed_timestamp)
             effects.append(CatchUp(message.max_observed_timestamp))
         if message.connection_count > 0:
             effects.append(HoldForRepeats())
@@ -224,7 +218,7 @@ class Session:
 
     def authenticated(self, *, is_other_caller: bool = True) -> list[Effect]:
         """The token of the last Verify is good. A renewed token of the same caller leaves the queries where they are."""
-        if self._is_closed:
+        if self.is_closed:
             return []
         assert self._is_verifying, "there is no Verify to decide"
         self._is_verifying = False
@@ -253,13 +247,13 @@ class Session:
 
     def answered(self, request_id: RequestId, result: Result, ts: Timestamp | None) -> list[Effect]:
         """A mutation's outcome; `ts` is the commit's (or a later) timestamp, and None exactly for a failure."""
-        if self._is_closed:
+        if self.is_closed:
             return []
         assert (ts is not None) == isinstance(result, Success), "a success has a timestamp, a failure has none"
         assert self._unanswered > 0, "nothing waits for an answer"
         self._unanswered -= 1
         if ts is not None:
-            self._least_ts = max(self._least_ts, ts)
+            self.least_ts = max(self.least_ts, ts)
         return self._answer(CallResponse("mutation", request_id, result, ts))
 
     def _answer(self, response: CallResponse) -> list[Effect]:
@@ -274,24 +268,41 @@ class Session:
         A result is sent if it is the query's first on this socket, or differs from the last one in value, error or log
         lines. A journal that alone changed is not sent: it describes the value that the client already has.
         """
-        if self._is_closed:
+        if self.is_closed:
             return None
-        assert ts >= self._least_ts, "a session's timestamp never goes back"
+        assert ts >= self.least_ts, "a session's timestamp never goes back"
         changes: list[QueryChanged] = []
-        for query_id, result in self._results_for_all(results):
-            shown = self._shown.get(query_id)
-            if not _is_same(shown, result):
-                changes.append(self._change(query_id, shown, result, recall))
-            elif shown is not None and shown.journal != result.journal:
-                continue  # what is shown is what the client was told, its journal too
-            self._shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
+        for query_id in self._queries:
+            result, shown = results[query_id], self._shown.get(query_id)
+            if result is shown:
+                continue
+            if isinstance(result, Success) and isinstance(shown, Success) and result.value != shown.value:  # the usual change
+                changes.append(QueryChanged(query_id, result, shown, result.journal != shown.journal))
+                self._shown[query_id] = result
+            else:
+                self._show(query_id, result, changes, recall)
+        for query_id, refusal in self._refused.items():
+            self._show(query_id, refusal, changes, None)
         if not changes and not self.owes_transition:
             return None
+        start, self._sent = self._sent, Version(self._query_set, self._identity, ts)
+        self.least_ts, self._owes_answered = ts, False
+        return Transition(start, self._sent, (*self._take_removed(), *changes) if self._removed else tuple(changes))
+
+    def _take_removed(self) -> list[QueryRemoved]:
         removed = [QueryRemoved(query_id) for query_id in self._removed if query_id not in self._shown]
-        transition = Transition(self._sent, Version(self._query_set, self._identity, ts), (*removed, *changes))
-        self._sent, self._least_ts, self._owes_answered = transition.end, ts, False
         self._removed.clear()
-        return transition
+        return removed
+
+    def _show(self, query_id: QueryId, result: Result, changes: list[QueryChanged], recall: Recall | None) -> None:
+        shown = self._shown.get(query_id)
+        if isinstance(result, Failure) and query_id in self._queries:
+            result = self._with_journal(query_id, result)
+        if not _is_same(shown, result):
+            changes.append(self._change(query_id, shown, result, recall))
+        elif shown is not None and shown.journal != result.journal:
+            return  # what is shown is what the client was told, its journal too
+        self._shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
 
     def _change(self, query_id: QueryId, shown: Result | None, result: Result, recall: Recall | None) -> QueryChanged:
         if shown is None:
@@ -309,16 +320,12 @@ class Session:
             self._values_before_failure[query_id] = base
         return base
 
-    def _results_for_all(self, results: Mapping[QueryId, Result]) -> list[tuple[QueryId, Result]]:
-        evaluated = [(query_id, self._with_journal(query, results[query_id])) for query_id, query in self._queries.items()]
-        return [*evaluated, *self._refused.items()]
-
-    def _with_journal(self, query: AddQuery, result: Result) -> Result:
+    def _with_journal(self, query_id: QueryId, result: Failure) -> Failure:
         """A page that fails for a while keeps its end: told "no journal", the client would have it cut anew later."""
-        if isinstance(result, Success) or result.journal is not None:
+        if result.journal is not None:
             return result
-        shown = self._shown.get(query.query_id)
-        journal = shown.journal if shown is not None else query.journal
+        shown = self._shown.get(query_id)
+        journal = shown.journal if shown is not None else self._queries[query_id].journal
         return result if journal is None else replace(result, journal=journal)
 
     # --- endings -----------------------------------------------------------------------------------------------------
@@ -331,9 +338,9 @@ class Session:
         return self._end(closing(1013, "TooManyConcurrentRequests", detail))
 
     def _end(self, *effects: Effect) -> list[Effect]:
-        if self._is_closed:
+        if self.is_closed:
             return []
-        self._is_closed = True
+        self.is_closed = True
         return list(effects)
 
 

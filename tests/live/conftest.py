@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -61,7 +61,7 @@ async def database(server: tuple[str, str] | None) -> AsyncIterator[Database]:
 async def open_hub(database: Database, registry: Registry) -> AsyncIterator[OpenHub]:
     async with AsyncExitStack() as stack:
 
-        async def opened(name: str = "hub-a", **settings: object) -> LiveHub:
+        async def opened(name: str = "hub-a", **settings: Any) -> LiveHub:
             return await stack.enter_async_context(live_hub(await database.hub(name), registry, **settings))
 
         yield opened

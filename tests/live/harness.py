@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import config
-from hub.clock import SystemClock
+from hub.clock import Clock, SystemClock
 from hub.errors import BadRequest
 from hub.functions import loader
 from hub.functions.identity import SERVICE, Caller, Identity
@@ -49,6 +49,7 @@ class Screen:
         self.last_close: Close | None = None
         self.callers: list[Caller] = []
         self._in_socket: list[str] = []
+        self.wake = asyncio.Event()
         self.on_transition: Callable[[Screen], None] = lambda screen: None
 
     @property
@@ -63,9 +64,10 @@ class Screen:
             patience_s=60.0,
             ping_after_s=60.0,
             now=self.hub.engine.clock.monotonic(),
+            on_wait=self.wake.set,
         )
         session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
-        self.connection = Connection(self.hub.engine, session, outbox, self._first_caller)
+        self.connection = Connection(self.hub.engine, session, outbox, self._first_caller, on_close=self.wake.set)
         self.callers = [self._first_caller]
         self.client.connect()
         self.pump()
@@ -113,9 +115,9 @@ class Screen:
         while not condition():
             assert time.monotonic() < give_up, f"not within {PATIENCE_S} s: {self.client}"
             if self.connection is not None:
-                self.connection.wake.clear()
+                self.wake.clear()
                 try:
-                    await asyncio.wait_for(self.connection.wake.wait(), 0.05)
+                    await asyncio.wait_for(self.wake.wait(), 0.05)
                 except TimeoutError:
                     pass
             else:
@@ -177,10 +179,12 @@ def application() -> Registry:
 
 
 @asynccontextmanager
-async def live_hub(store: Store, registry: Registry | None = None, **settings: Any) -> AsyncIterator[LiveHub]:
+async def live_hub(
+    store: Store, registry: Registry | None = None, *, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[LiveHub]:
     """`store` is open; its tables are prepared here."""
     registry = registry or application()
     await store.prepare(registry.declared_tables(), drop_unused=True)
-    engine = Engine(store, registry, config.load(**settings), clock=SystemClock(), metrics=Metrics(process=False))
+    engine = Engine(store, registry, config.load(**settings), clock=clock or SystemClock(), metrics=Metrics(process=False))
     async with engine.running():
         yield LiveHub(engine, store)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.live.moment import Evaluation, evaluation_at, newest_common_moment
+from hub.live.moment import NEVER, Evaluation, evaluation_at, newest_common_moment
 from hub.protocol.messages import Success
 from hub.timestamps import Timestamp
 
 HEAD = 12
+
+
+@dataclass
+class Query:
+    evaluations: Sequence[Evaluation]
 
 
 @st.composite
@@ -32,7 +40,12 @@ def test_it_is_the_newest_moment_at_which_every_query_is_true(queries: list[list
 
     expected = max((ts for ts in range(head + 1) if all_true(ts)), default=None)
 
-    assert newest_common_moment(Timestamp(head), queries) == expected
+    ts, results = newest_common_moment(Timestamp(head), {name: Query(evaluations) for name, evaluations in enumerate(queries)})
+
+    assert ts == (NEVER if expected is None else expected)
+    assert list(results) == ([] if expected is None else list(range(len(queries))))
+    for name, result in results.items():
+        assert any(each.result == result and each.is_true_at(ts) for each in queries[name])
 
 
 @given(histories(), st.integers(0, HEAD))
@@ -43,4 +56,4 @@ def test_an_evaluation_is_found_exactly_where_it_is_true(evaluations: list[Evalu
 
 
 def test_a_session_without_queries_is_moved_to_the_head() -> None:
-    assert newest_common_moment(Timestamp(7), []) == 7
+    assert newest_common_moment(Timestamp(7), {}) == (7, {})

@@ -256,9 +256,9 @@ async def test_the_first_transition_after_a_reconnect_comes_after_the_answers_th
     async with asyncio.timeout(20):
         while not call.is_settled:
             assert screen.connection is not None
-            await screen.connection.wake.wait()
+            await screen.wake.wait()
             frames += taken(screen)
-            screen.connection.wake.clear()
+            screen.wake.clear()
 
     assert kinds(frames)[:2] == ["MutationResponse", "Transition"]
 

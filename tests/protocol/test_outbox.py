@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from hub.protocol.codec import write_message
 from hub.protocol.formats import STOCK
+from hub.protocol.frames import Frame
 from hub.protocol.messages import CallResponse, FatalError, Ping, RequestId, ServerMessage, Success, Transition, Version
 from hub.protocol.outbox import Outbox
 from hub.timestamps import Timestamp
@@ -90,6 +91,68 @@ def test_a_ping_is_due_after_silence() -> None:
     assert outbox.ping_at == 37.0
 
 
+class Transport:
+    """Takes frames while it is not full."""
+
+    def __init__(self) -> None:
+        self.taken: list[Frame] = []
+        self.is_full = False
+
+    def write(self, frame: Frame) -> bool:
+        if not self.is_full:
+            self.taken.append(frame)
+        return not self.is_full
+
+
+def test_what_a_transport_takes_at_once_does_not_wait() -> None:
+    transport = Transport()
+    outbox = Outbox(STOCK, budget_bytes=10, patience_s=1, ping_after_s=15, now=0, write=transport.write)
+    size = outbox.put(an_answer(100), now=1)
+
+    assert transport.taken == [write_message(an_answer(100))]
+    assert (len(outbox), outbox.size_bytes, outbox.is_at_ease) == (0, 0, True)
+    assert size == transport.taken[0].size_bytes
+    assert outbox.ping_at == 16
+
+
+def test_while_the_transport_is_paused_no_transition_is_made_and_what_waits_leaves_in_order() -> None:
+    transport, waited = Transport(), list[int]()
+    outbox = Outbox(
+        STOCK, budget_bytes=500, patience_s=10, ping_after_s=15, now=0, write=transport.write, on_wait=lambda: waited.append(1)
+    )
+    transport.is_full = True
+    outbox.paused(now=1)
+    outbox.put(an_answer(1), now=2)
+    outbox.put(Ping(), now=3)
+    assert not outbox.can_advance
+    assert (transport.taken, len(waited)) == ([], 2)
+
+    transport.is_full = False
+    outbox.resumed(now=4)
+
+    assert transport.taken == [write_message(an_answer(1)), write_message(Ping())]
+    assert outbox.can_advance
+    assert outbox.overflow(now=100) is None
+
+
+def test_a_transport_that_gets_rid_of_nothing_is_given_up_and_one_that_does_is_not() -> None:
+    outbox = an_outbox(patience_s=10)
+    outbox.paused(now=5)
+    assert outbox.overflow(now=14.9) is None
+    assert outbox.overflow(now=15) is not None
+
+    outbox.paused(now=12)  # it got rid of some
+    assert outbox.overflow(now=15) is None
+    assert outbox.overflow_at == 22
+
+
+def test_what_is_given_up_does_not_wait_any_more() -> None:
+    outbox = an_outbox(budget_bytes=10)
+    outbox.put(an_answer(100), now=0)
+    outbox.clear()
+    assert (len(outbox), outbox.next(), outbox.is_full) == (0, None, False)
+
+
 @given(st.lists(st.sampled_from(["answer", "transition", "written"]), max_size=40))
 def test_it_counts_exactly_what_waits(steps: list[str]) -> None:
     outbox, waiting = an_outbox(budget_bytes=500), list[ServerMessage]()
@@ -105,4 +168,4 @@ def test_it_counts_exactly_what_waits(steps: list[str]) -> None:
         size = sum(write_message(message).size_bytes for message in waiting)
         assert (outbox.size_bytes, len(outbox)) == (size, len(waiting))
         assert outbox.can_advance == (transitions < 2 and size <= 500)
-        assert (outbox.overflow_at is not None) == (size > 500)
+        assert (outbox.overflow_at is not None) == bool(waiting)

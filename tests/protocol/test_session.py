@@ -303,7 +303,7 @@ def test_a_page_that_fails_keeps_its_end() -> None:
 
     assert failing is not None
     assert failing_at_once is not None
-    assert failing.modifications == (replace(with_journal, base=page),)
+    assert failing.modifications == (with_journal._replace(base=page),)
     assert failing_at_once.modifications == (with_journal,)
     assert session.advance(at(4), {Q0: failure}) is None
 

@@ -1,0 +1,98 @@
+"""Handing a result to very many: the loop gets its turns, and whoever wrote sees it first."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hub.clock import SystemClock
+from hub.functions.identity import SERVICE
+from hub.live.query import LiveQuery, Subscription
+from hub.testing.memory import MemoryStore
+from tests.live.harness import LiveHub, application, live_hub
+
+
+class Ticking(SystemClock):
+    """Also moves when it is told to: what takes long in a test takes no time."""
+
+    def __init__(self) -> None:
+        self.added_s = 0.0
+        monotonic = SystemClock.monotonic
+        self.monotonic = lambda: monotonic() + self.added_s
+
+
+class Audience:
+    """Shows one query of a room; each showing takes a millisecond. `order` is who was shown something, one after the other."""
+
+    def __init__(self, name: str, hub: LiveHub, clock: Ticking, order: list[str]) -> None:
+        self._name, self._hub, self._clock, self._order = name, hub, clock, order
+        self._subscription = Subscription(self, SERVICE, "notes:newest", {"room": "a"}, None)
+        hub.engine.live.watch(self._subscription)
+
+    def refresh(self) -> None:
+        self._clock.added_s += 0.001
+        self._order.append(self._name)
+
+    def shown(self) -> list[LiveQuery]:
+        return [self._subscription.live] if self._subscription.live is not None else []
+
+    def awaits_the_next_head(self) -> None:
+        self._hub.engine.refresh_at_next_head(self)
+
+
+async def everybody(order: list[str], count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(order) < count:  # noqa: ASYNC110  # turns of the loop are what is counted
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> Ticking:
+    return Ticking()
+
+
+async def test_publishing_to_many_gives_way_to_the_loop_every_few_milliseconds(store: MemoryStore, clock: Ticking) -> None:
+    async with live_hub(store, application(), clock=clock) as hub:
+        order: list[str] = []
+        audience = [Audience(str(n), hub, clock, order) for n in range(500)]
+        await everybody(order, len(audience))
+        order.clear()
+        most, seen = 0, 0
+
+        await hub.mutate("notes:add", room="a", rank=1)
+        async with asyncio.timeout(20):
+            while len(order) < len(audience):
+                await asyncio.sleep(0)
+                most, seen = max(most, len(order) - seen), len(order)
+
+        assert most <= 10
+
+
+async def test_mutations_go_on_while_a_result_is_handed_out(store: MemoryStore, clock: Ticking) -> None:
+    async with live_hub(store, application(), clock=clock) as hub:
+        order: list[str] = []
+        audience = [Audience(str(n), hub, clock, order) for n in range(2_000)]
+        await everybody(order, len(audience))
+        order.clear()
+        await hub.mutate("notes:add", room="a", rank=1)
+        await everybody(order, 1)
+
+        await hub.mutate("notes:add", room="b", rank=1)
+
+        assert len(order) < len(audience)
+
+
+async def test_whoever_wrote_is_shown_it_first(store: MemoryStore, clock: Ticking) -> None:
+    async with live_hub(store, application(), clock=clock) as hub:
+        order: list[str] = []
+        audience = [Audience(str(n), hub, clock, order) for n in range(200)]
+        await everybody(order, len(audience))
+        for author in ("20", "120"):
+            order.clear()
+            audience[int(author)].awaits_the_next_head()
+
+            await hub.mutate("notes:add", room="a", rank=1)
+            await everybody(order, len(audience) + 1)
+
+            assert order[:2] == [author, author]  # when the head moved, and with the result
