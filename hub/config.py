@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     ping_interval_s: Seconds = Field(15.0, gt=0, le=25, description="Seconds of silence after which a Ping message is sent.")
     socket_ping_interval_s: Seconds = Field(20.0, gt=0, le=25, description="Seconds between the pings that find dead clients.")
     socket_ping_timeout_s: Seconds = Field(20.0, gt=0, le=600, description="Seconds in which such a ping must be answered.")
+    deflate_sockets_max: int = Field(
+        200, ge=0, le=100_000, description="Sockets that may compress (permessage-deflate), 0.3 MB each; others are not offered it."
+    )
     send_timeout_s: Seconds = Field(20.0, gt=0, le=600, description="Seconds a client may take to read what was sent; then closed.")
     catch_up_deadline_s: Seconds = Field(
         5.0, gt=0, le=60, description="Seconds a reconnected client waits for the hub to pass what it saw; then closed."

@@ -41,7 +41,7 @@ from hub.server.app import build_app
 from hub.server.development import AdminKey, DevIssuer
 from hub.server.origins import Access
 from hub.server.probes import VERSION
-from hub.server.ready_frames import ReadyFrames
+from hub.server.ready_frames import DeflateContexts, protocol_class
 from hub.server.tokens import Authenticator
 from hub.server.websocket import Sockets
 from hub.store import Store
@@ -273,8 +273,7 @@ def uvicorn_config(hub: Hub) -> uvicorn.Config:
         hub.app,
         loop="none",
         http="httptools",
-        ws=ReadyFrames,
-        ws_per_message_deflate=False,
+        ws=protocol_class(DeflateContexts(settings.deflate_sockets_max)),
         lifespan="off",
         log_config=None,
         access_log=False,

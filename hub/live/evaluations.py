@@ -35,6 +35,8 @@ _RETRY_S, _MAX_RETRY_S = 0.1, 5.0
 """Pauses, doubling, before a run is repeated that could not read the database."""
 _SLICE_S = 0.005
 """How long runs from memory, or the handing out of their results, go on before the loop gets its turn."""
+_WIDE = 20
+"""A result that more sessions get is not compressed for each of them."""
 _LONG_S = 0.02
 """A query that took longer than this goes into waves, so that it does not hold up the round, until it is quick again.
 
@@ -221,7 +223,7 @@ class Evaluations:
         live.failed_runs = 0
         self._timeline.watch(live.id, run.reads)
         self._timeline.cache.hold(live.id, used, self._clock.monotonic())
-        result = encode_run(run)
+        result = encode_run(run, is_wide=len(live.subscriptions) > _WIDE)
         is_new = live.evaluated(result, at, self._timeline.stale_since(run.reads, at))
         live.forget_evaluations(self._waves.heads_in_use)
         if run.journal is not None:

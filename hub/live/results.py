@@ -14,15 +14,15 @@ from hub.protocol.messages import Failure, Result, Success
 _REFERENCE = re.compile(r"\[Request ID: [0-9a-f]+\]")
 
 
-def encode_run(run: Run) -> Result:
-    """The run's outcome with its value as text; a value that cannot be sent is a failure like any other."""
+def encode_run(run: Run, *, is_wide: bool = False) -> Result:
+    """The run's outcome with its value as text; a value that cannot be sent is a failure like any other. `is_wide`: for many."""
     if run.error is not None:
         return failure(run.error, run.log_lines, run.journal)
     try:
         text = json_values.encode(run.value)
     except HubError as error:
         return failure(error, run.log_lines, run.journal)
-    return Success(text, run.log_lines, run.journal, Content(run.value, len(text)))
+    return Success(text, run.log_lines, run.journal, Content(run.value, len(text)), is_wide)
 
 
 def failure(error: HubError, log_lines: tuple[str, ...] = (), journal: str | None = None) -> Failure:

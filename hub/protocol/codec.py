@@ -85,11 +85,14 @@ def _write_transition(message: Transition) -> Frame:
     start, end, modifications = message
     own = f'{{"type":"Transition","startVersion":{_write_version(start)},"endVersion":{_write_version(end)},"modifications":['
     pieces: list[bytes] = []
-    comma = ""
+    comma, is_wide = "", False
     for item in modifications:
         match item:
             case QueryChanged(query_id, result):
-                kind = "QueryUpdated" if isinstance(result, Success) else "QueryFailed"
+                if isinstance(result, Success):
+                    kind, is_wide = "QueryUpdated", is_wide or result.is_wide
+                else:
+                    kind = "QueryFailed"
                 own = f'{own}{comma}{{"type":"{kind}","queryId":{query_id},'
                 pieces += (own.encode(), result.encoded.get(_FRAGMENT) or result_fragment(result))
                 own = "}"
@@ -98,7 +101,7 @@ def _write_transition(message: Transition) -> Frame:
             case _:
                 assert_never(item)
         comma = ","
-    return text_frame(*pieces, f"{own}]}}".encode())
+    return text_frame(*pieces, f"{own}]}}".encode(), is_wide=is_wide)
 
 
 def result_fragment(result: Result) -> bytes:

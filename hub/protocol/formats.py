@@ -12,7 +12,7 @@ from typing import Protocol
 from hub.errors import BadRequest
 from hub.protocol.codec import read_message, write_message
 from hub.protocol.frames import Frame
-from hub.protocol.messages import ClientMessage, ServerMessage
+from hub.protocol.messages import ClientMessage, Ping, ServerMessage
 from hub.protocol.native import NativeFormat
 from hub.protocol.notations import JsonNotation, MsgpackNotation
 
@@ -36,7 +36,7 @@ class WireFormat(Protocol):
 
 
 class StockFormat:
-    """Text frames of JSON: what the published clients speak."""
+    """Text frames of JSON: what the published clients speak. Sessions in equal state get the same frame, one after the other."""
 
     subprotocol: str | None = None
     resumes = False
@@ -46,7 +46,16 @@ class StockFormat:
             raise BadRequest("frames of the sync protocol are text, not binary")
         return read_message(payload)
 
-    write = staticmethod(write_message)
+    def __init__(self) -> None:
+        self._last: tuple[ServerMessage, Frame] = Ping(), write_message(Ping())
+
+    def write(self, message: ServerMessage) -> Frame:
+        last, frame = self._last
+        if message == last:  # cheap: of equal transitions, the results are the same objects
+            return frame
+        frame = write_message(message)
+        self._last = message, frame
+        return frame
 
 
 STOCK = StockFormat()

@@ -17,21 +17,25 @@ _KEPT_HEADER_MAX_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class Frame:
-    """`pieces` in order are the payload; a text's are UTF-8, each of them whole characters. Not to be changed."""
+    """`pieces` in order are the payload; a text's are UTF-8, each of them whole characters. Not to be changed.
+
+    `is_wide`: most of it goes to many sessions, so that compressing it for each of them costs more than it is worth.
+    """
 
     is_text: bool
     pieces: tuple[bytes, ...]
     size_bytes: int
+    is_wide: bool = False
 
     @property
     def payload(self) -> bytes:
         return b"".join(self.pieces)
 
-    def ready(self) -> bytes:
-        """The payload as one unmasked, uncompressed WebSocket frame."""
+    def ready(self) -> tuple[bytes, ...]:
+        """One unmasked, uncompressed WebSocket frame, in pieces: what is shared is not copied, also while it waits to leave."""
         if self.size_bytes > _KEPT_HEADER_MAX_BYTES:
-            return self.as_websocket_frame().serialize(mask=False)
-        return b"".join((_header(self.is_text, self.size_bytes), *self.pieces))
+            return (self.as_websocket_frame().serialize(mask=False),)
+        return (_header(self.is_text, self.size_bytes), *self.pieces)
 
     def as_websocket_frame(self) -> WebSocketFrame:
         return WebSocketFrame(Opcode.TEXT if self.is_text else Opcode.BINARY, self.payload)
@@ -44,8 +48,8 @@ def _header(is_text: bool, size_bytes: int) -> bytes:
     return empty[: len(empty) - size_bytes]
 
 
-def text_frame(*pieces: bytes) -> Frame:
-    return Frame(True, pieces, sum(map(len, pieces)))
+def text_frame(*pieces: bytes, is_wide: bool = False) -> Frame:
+    return Frame(True, pieces, sum(map(len, pieces)), is_wide)
 
 
 def binary_frame(*pieces: bytes) -> Frame:

@@ -106,12 +106,13 @@ Encoded: TypeAlias = dict[Hashable, bytes]
 @dataclass(frozen=True, slots=True)
 class Success:
     """A function's value, already encoded (JSON text of the value encoding), shared by everybody who gets it. `content`: the
-    same as a tree; None where only the text is kept."""
+    same as a tree; None where only the text is kept. `is_wide`: it was made for many sessions."""
 
     value: str
     log_lines: tuple[str, ...] = ()
     journal: str | None = None
     content: Content | None = field(default=None, compare=False, repr=False)
+    is_wide: bool = field(default=False, compare=False, repr=False)
     encoded: Encoded = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
@@ -163,6 +164,11 @@ class Transition(NamedTuple):
     start: Version
     end: Version
     modifications: tuple[QueryChanged | QueryRemoved, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it brings a result that many get."""
+        return any(isinstance(item, QueryChanged) and isinstance(item.result, Success) and item.result.is_wide for item in self[2])
 
 
 @dataclass(frozen=True, slots=True)

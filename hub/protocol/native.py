@@ -57,7 +57,8 @@ class NativeFormat:
 
     def write(self, message: ServerMessage) -> Frame:
         pieces = self._transition(message) if isinstance(message, Transition) else [self._write_fields(message)]
-        return Frame(self._notation.is_text, tuple(pieces), sum(map(len, pieces)))
+        is_wide = isinstance(message, Transition) and message.is_wide
+        return Frame(self._notation.is_text, tuple(pieces), sum(map(len, pieces)), is_wide)
 
     # --- transitions ---------------------------------------------------------------------------------------------------
 

@@ -3,15 +3,20 @@
 uvicorn makes one for each socket (`hub.wiring` names the class). An application finds it in `scope["extensions"]["hub.frames"]` and
 may then write whole messages at once, without a task that awaits `send`. All else, the handshake, reading, pings, closing, is
 uvicorn's and ASGI's as ever. Messages of both ways do not mix: each of them is written whole.
+
+Compression (permessage-deflate) is chosen for each message: RSV1 says so in its frame. It pays where the window still holds the
+last message, and costs several times what writing does: so it is for frames of a few kB that few sessions get.
 """
 
 from __future__ import annotations
 
 from asyncio.transports import BaseTransport
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request
 
 from hub.protocol.frames import Frame
@@ -29,18 +34,36 @@ class Listener(Protocol):
     def lost(self) -> None: ...
 
 
+_COMPRESSED_BYTES = range(256, 16 * 1024)
+"""Sizes of messages that are compressed: a smaller one gains nothing, and of a larger one the window has forgotten the last."""
+_DEFLATE = ServerPerMessageDeflateFactory(client_no_context_takeover=True, compress_settings={"level": 1, "memLevel": 8})
+"""With the widest window, and nothing kept for what clients send: their messages are small."""
+
+
+@dataclass(slots=True)
+class DeflateContexts:
+    """How many more sockets of this process may compress: each of them has 256 KiB for it."""
+
+    left: int
+
+
 class ReadyFrames(WebSocketsSansIOProtocol):
     """`listener` is told when the transport pauses and resumes. The transport counts as paused as long as it holds anything."""
 
     listener: Listener | None = None
     is_paused = False
+    contexts = DeflateContexts(0)
+    _compresses = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=0)
 
     def handle_connect(self, event: Request) -> None:
+        self.conn.available_extensions = [_DEFLATE] if self.contexts.left > 0 else []
         super().handle_connect(event)
+        self._compresses = bool(self.conn.extensions)
+        self.contexts.left -= self._compresses
         if not self.handshake_complete:  # not refused
             self.scope["extensions"][EXTENSION] = {"frames": self}
 
@@ -49,8 +72,12 @@ class ReadyFrames(WebSocketsSansIOProtocol):
         lost, as it would be a moment later."""
         if self.is_paused or not self.handshake_complete:
             return False
-        if not (self.close_sent or self.disconnected):
-            self.transport.write(frame.ready())
+        if self.close_sent or self.disconnected:
+            return True
+        if self._compresses and not frame.is_wide and frame.size_bytes in _COMPRESSED_BYTES:
+            self.transport.write(frame.as_websocket_frame().serialize(mask=False, extensions=self.conn.extensions))
+        else:
+            self.transport.writelines(frame.ready())
         return True
 
     @property
@@ -75,6 +102,8 @@ class ReadyFrames(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.contexts.left += self._compresses
+        self._compresses = False
         if self.listener is not None:
             self.listener.lost()
             self.listener = None
@@ -84,6 +113,11 @@ class ReadyFrames(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         if self.unsent_bytes:
             self.transport.abort()
+
+
+def protocol_class(contexts: DeflateContexts) -> type[ReadyFrames]:
+    """For a server whose sockets share these contexts."""
+    return type("ReadyFrames", (ReadyFrames,), {"contexts": contexts})
 
 
 def ready_frames(scope: MutableMapping[str, Any]) -> ReadyFrames | None:

@@ -14,7 +14,7 @@ from hub.protocol.frames import Frame, binary_frame, text_frame
 def received(frames: list[Frame]) -> list[tuple[str, bytes]]:
     """What a client of the library makes of the bytes."""
     client = ClientProtocol(parse_uri("ws://hub/"), state=State.OPEN, max_size=None)
-    client.receive_data(b"".join(frame.ready() for frame in frames))
+    client.receive_data(b"".join(piece for frame in frames for piece in frame.ready()))
     events = client.events_received()
     assert all(isinstance(event, WebSocketFrame) and event.fin for event in events)
     return [(event.opcode.name, bytes(event.data)) for event in events if isinstance(event, WebSocketFrame)]

@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 
 from hub import config
 from hub.clock import SystemClock
@@ -289,3 +290,65 @@ async def test_idle_sockets_have_one_task_each_and_no_clock() -> None:
             await (await it.client()).watch()
         clients = 2 * sockets  # tasks of the clients' own
         assert len(asyncio.all_tasks()) <= before + sockets + clients + 1
+
+
+# --- compression ---------------------------------------------------------------------------------------------------
+
+
+def compressed(client: Client) -> list[bool]:
+    """Whether each message was that comes from now on."""
+    found: list[bool] = []
+    extensions = client.socket.protocol.extensions
+    if extensions:
+        decode = extensions[0].decode
+
+        def noting(frame: Frame, *, max_size: int | None = None) -> Frame:
+            if frame.opcode is Opcode.TEXT:
+                found.append(frame.rsv1)
+            return decode(frame, max_size=max_size)
+
+        extensions[0].decode = noting  # type: ignore[method-assign]  # to look at what came
+    return found
+
+
+async def test_what_few_get_is_compressed_and_what_is_small_or_large_is_not() -> None:
+    async with running("ready frames") as it:
+        client = await it.client(compression="deflate")
+        await client.watch()
+        found = compressed(client)
+        for n, size in enumerate([2_000, 100_000]):
+            add = {"room": "a", "rank": n, "text": "x" * size}
+            await client.say(type="Mutation", requestId=n, udfPath="notes:add", args=[add])
+            await client.shows(n)
+
+    answer, list_of_2_kb, list_of_100_kb = False, True, False
+    assert found == [answer, list_of_2_kb, answer, list_of_100_kb]
+
+
+async def test_what_many_get_is_not_compressed() -> None:
+    async with running("ready frames") as it:
+        clients = [await it.client(compression="deflate") for _ in range(22)]
+        for client in clients:
+            await client.watch()
+        await it.add(0)
+        for client in clients:
+            await client.shows(0)
+        found = compressed(clients[0])
+        await it.add(1, "x" * 2_000)
+        for client in clients:
+            await client.shows(1)
+            assert client.shown[-1][0]["text"] == "x" * 2_000
+
+    assert found == [False]
+
+
+async def test_only_so_many_sockets_compress_as_the_setting_says() -> None:
+    async with running("ready frames", deflate_sockets_max=1) as it:
+        first, second = [await it.client(compression="deflate") for _ in range(2)]
+        assert [bool(each.socket.protocol.extensions) for each in (first, second)] == [True, False]
+        await first.socket.close()
+        await holds(lambda: len(it.hub.sockets) == 1)
+
+        third = await it.client(compression="deflate")
+
+        assert third.socket.protocol.extensions
