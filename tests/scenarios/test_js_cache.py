@@ -1,4 +1,4 @@
-"""Stored values in a real browser: shown at once to whom they belong, and to nobody else, and gone when their owner is."""
+"""Clients in a real browser: stored values are shown at once to whom they belong and to nobody else; and clients in a worker."""
 
 from __future__ import annotations
 
@@ -168,3 +168,16 @@ async def test_a_page_without_a_token_is_shown_nothing_that_was_somebodys(browse
 
     await tab.shows(None, "value")
     assert not [value for value in tab.shown if value["subject"] == "ann"]
+
+
+async def test_both_clients_run_in_a_worker(node: str, hub_client: Path, tmp_path: Path, hub: HubProcess) -> None:
+    put(hub, "to a worker")
+    bundle(node, tmp_path / "page.js", "worker-page.mjs")
+    async with chromium(node, require_chromium(), tmp_path / "page.js") as browser:
+        await browser.open("page", browser.address(hub=hub.url, name="shared"))
+
+        for client in ("transport", "small"):
+            await browser.event(
+                lambda event, client=client: (event.get("client"), event.get("value")) == (client, "to a worker")  # type: ignore[misc]
+            )
+        assert browser.told("complaint", "page") == []
