@@ -11,7 +11,7 @@ async function module(name) {
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
 }
 const { changesBetween, isSame, spelled } = await module("changes.ts");
-const { brief, controlOf, firstDraft, parseArguments } = await module("values.ts");
+const { brief, controlOf, firstDraft, parseArguments, shapeOf } = await module("values.ts");
 
 const story = (before, after) => changesBetween(before, after).map(({ kind, path }) => `${kind} ${spelled(path)}`);
 const row = (id, fields = {}) => ({ _id: id, ...fields });
@@ -72,6 +72,11 @@ const kinds = Object.fromEntries(Object.entries(SCHEMA.properties).map(([name, s
 test("arguments: each is typed into a field of its kind", () => {
   assert.deepEqual(kinds, { text: "text", count: "number", big: "text", flag: "choice", shape: "json", either: "json" });
   assert.deepEqual(JSON.parse(firstDraft(SCHEMA.properties.shape, SCHEMA)), { corners: [] });
+});
+
+test("arguments: an object with a name is told by its fields", () => {
+  assert.equal(shapeOf(SCHEMA.properties.shape, SCHEMA), "{ corners: any; label?: any }");
+  assert.equal(shapeOf(SCHEMA.properties.count, SCHEMA), null);
 });
 
 test("arguments: what is typed becomes values, what is left empty is left out, an empty text that is needed is one", () => {

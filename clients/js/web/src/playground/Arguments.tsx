@@ -1,7 +1,8 @@
 // A field for each argument of a function, of the kind that its schema asks for.
 import { useId } from "react";
 import type { Schema } from "../application";
-import { controlOf, type Drafts } from "./values";
+import { Docs } from "./Docs";
+import { controlOf, shapeOf, type Drafts } from "./values";
 
 interface Props {
   schema: Schema;
@@ -44,6 +45,7 @@ interface ArgumentProps {
 function Argument({ name, property, root, isRequired, text, mistake, onChange }: ArgumentProps) {
   const id = useId();
   const control = controlOf(property, root);
+  const shape = shapeOf(property, root);
   const shared = {
     id,
     name,
@@ -79,8 +81,9 @@ function Argument({ name, property, root, isRequired, text, mistake, onChange }:
           onChange={(event) => onChange(event.target.value)}
         />
       )}
+      {shape !== null && <code className="type">{shape}</code>}
       <p id={`${id}-about`} className={mistake === "" ? "about" : "about mistake"} role={mistake === "" ? undefined : "alert"}>
-        {mistake === "" ? property.description : `${name} ${mistake}`}
+        {mistake === "" ? <Docs text={property.description ?? ""} /> : `${name} ${mistake}`}
       </p>
     </div>
   );

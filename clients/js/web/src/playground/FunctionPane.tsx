@@ -6,6 +6,7 @@ import { useState, type FormEvent, type KeyboardEvent } from "react";
 import type { FunctionInfo, Schema } from "../application";
 import { PlayIcon, StopIcon } from "../parts/icons";
 import { Arguments } from "./Arguments";
+import { Docs } from "./Docs";
 import { Events } from "./Events";
 import { Snippets } from "./Snippets";
 import { firstDraft, parseArguments, type Drafts } from "./values";
@@ -52,7 +53,11 @@ export function FunctionPane({ info, client }: { info: FunctionInfo; client: Con
           <span className={`tag ${info.kind}`}>{info.kind}</span>
           <span className="tag">for {ACCESS[info.access]}</span>
         </p>
-        {info.docs !== "" && <p className="docs">{info.docs}</p>}
+        {info.docs !== "" && (
+          <p className="docs">
+            <Docs text={info.docs} />
+          </p>
+        )}
         <p className="returns">
           <span className="quiet">Returns</span> <code className="type">{info.returns}</code>
         </p>

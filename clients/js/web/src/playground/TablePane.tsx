@@ -1,5 +1,6 @@
 // One table: its fields with their types and docs, and its indexes.
 import type { TableInfo } from "../application";
+import { Docs } from "./Docs";
 
 export function TablePane({ table }: { table: TableInfo }) {
   const required = new Set(table.row.required ?? []);
@@ -17,7 +18,11 @@ export function TablePane({ table }: { table: TableInfo }) {
             </span>
           )}
         </p>
-        {table.docs !== "" && <p className="docs">{table.docs}</p>}
+        {table.docs !== "" && (
+          <p className="docs">
+            <Docs text={table.docs} />
+          </p>
+        )}
       </header>
       <section className="card">
         <h2>Fields</h2>
@@ -29,7 +34,9 @@ export function TablePane({ table }: { table: TableInfo }) {
                 {!required.has(name) && <span className="tag">optional</span>}
                 <code className="type">{field["x-type"]}</code>
               </dt>
-              <dd>{field.description}</dd>
+              <dd>
+                <Docs text={field.description ?? ""} />
+              </dd>
             </div>
           ))}
         </dl>

@@ -17,6 +17,15 @@ export function controlOf(schema: Schema, root: Schema): Control {
   return { kind: "json" };
 }
 
+/** The fields of an object that has a name, as TypeScript spells them; null for anything else. */
+export function shapeOf(schema: Schema, root: Schema): string | null {
+  const found = withoutNull(resolved(schema, root), root);
+  if (found === schema || found.properties === undefined) return null;
+  const required = new Set(found.required ?? []);
+  const fields = Object.entries(found.properties).map(([name, field]) => `${name}${required.has(name) ? "" : "?"}: ${field["x-type"] ?? "any"}`);
+  return `{ ${fields.join("; ")} }`;
+}
+
 /** What to begin with: the shape of what is required. */
 export function firstDraft(schema: Schema, root: Schema): string {
   return controlOf(schema, root).kind === "json" ? JSON.stringify(sample(schema, root), null, 2) : "";
