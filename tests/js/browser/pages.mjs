@@ -80,9 +80,20 @@ const commands = {
   fill: (command) => at(command).fill(command.text),
   choose: (command) => at(command).selectOption(command.text),
   press: ({ page, key }) => pages.get(page).keyboard.press(key),
-  wheel: async (command) => {
-    await at(command).hover();
+  // Chromium scrolls some frames later: done is when it has, and stands still.
+  async wheel(command) {
+    const box = at(command);
+    await box.hover();
+    const from = await box.evaluate((element) => element.scrollTop);
     await pages.get(command.page).mouse.wheel(0, command.pixels);
+    await box.evaluate(async (element, start) => {
+      let last = start;
+      for (let still = 0, frames = 0; still < 5 && frames < 120; frames += 1) {
+        await new Promise(requestAnimationFrame);
+        still = element.scrollTop === last && (last !== start || frames > 60) ? still + 1 : 0;
+        last = element.scrollTop;
+      }
+    }, from);
   },
   wait: (command) => at(command).first().waitFor({ state: command.state }),
   texts: (command) => at(command).allInnerTexts(),
