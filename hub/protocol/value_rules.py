@@ -45,6 +45,8 @@ def quoted_key(name: str) -> str:
         raise Problem(f"a key must be a string, not {type(name).__name__}")
     if name.startswith("$") or len(name) > MAX_KEY_LENGTH or not (name.isascii() and name.isprintable()):
         raise Problem(f"a key must be printable ASCII, at most {MAX_KEY_LENGTH} characters, and not begin with `$`")
+    if name == "__proto__":
+        raise Problem("a key must not be `__proto__`: JavaScript takes it for the object's class")
     return f"{_quote(name)}:"
 
 

@@ -108,6 +108,7 @@ def test_values_have_the_text_that_clients_expect(value: Value, text: str) -> No
         pytest.param({"a": {"$b": 1}}, r"^a\['\$b'\]: a key", id="a key like a tag"),
         pytest.param({"é": 1}, r"^\['\\xe9'\]: a key", id="a key beyond ASCII"),
         pytest.param({"a\n": 1}, "a key must be printable", id="a key with a control character"),
+        pytest.param({"__proto__": 1}, "a key must not be `__proto__`", id="a key that JavaScript would take for a class"),
         pytest.param({"k" * 1025: 1}, "at most 1024", id="a key too long"),
         pytest.param({1: 1}, "a key must be a string, not int", id="a key that is no string"),
         pytest.param({"a": "x\ud83d"}, "^a: the string has an unpaired surrogate", id="half an emoji"),

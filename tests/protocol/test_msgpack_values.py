@@ -94,6 +94,7 @@ def test_a_short_frame_makes_no_long_list() -> None:
         pytest.param({"a": [1, 2**53 + 1]}, r"a\[1\]: the integer is beyond", id="an int that is not exact"),
         pytest.param({"a": {"$x": 1}}, r"a\['\$x'\]: a key must be", id="a key like a tag"),
         pytest.param({"é": 1}, "a key must be", id="a key that is not ASCII"),
+        pytest.param({"__proto__": 1}, "a key must not be", id="a key that JavaScript would take for a class"),
         pytest.param({b"a": 1}, "a key must be a string", id="a key of bytes"),
         pytest.param(msgpack.ExtType(2, b"12345678"), "extension type", id="an unknown extension"),
         pytest.param(msgpack.ExtType(1, b"1234"), "extension type", id="an int64 of 4 bytes"),
