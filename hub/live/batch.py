@@ -172,10 +172,14 @@ class Overtaken:
         return done if self._wrong.isdisjoint(done.guesses) else None
 
     def runs_again(self, done: Done) -> None:
-        earlier = self._earlier.get(done.member)
+        self.is_left_out(done.member)
+        self._changed(map(_change, done.writes))
+
+    def is_left_out(self, member: Member) -> None:
+        """What it wrote is not there any more for those that come after it."""
+        earlier = self._earlier.get(member)
         if earlier is not None:
             self._changed(map(_change, earlier.writes))
-        self._changed(map(_change, done.writes))
 
     def _changed(self, changes: Iterable[RowChange | TableReset]) -> None:
         if self._earlier:

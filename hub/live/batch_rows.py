@@ -169,6 +169,13 @@ class BatchRows:
             self._rows.update(((wanted.table, _id(row)), row) for row in rows)
         return known.rows[: wanted.limit]
 
+    def keep(self, table: str, rows: Iterable[Row]) -> None:
+        """For a run that has waited when it writes one of them: by then memory may know the row as it is at a later position."""
+        for row in rows:
+            place = (table, _id(row))
+            if place not in self._overlay:
+                self._rows.setdefault(place, row)
+
     # --- writes --------------------------------------------------------------------------------------------------------
 
     def proves(self, key: IndexRange) -> bool:
@@ -237,7 +244,7 @@ class MemberRows:
 
 
 class MemberSource:
-    """The same for a run that waits for what is not at hand."""
+    """The same for a run that waits for what is not at hand. What it read in memory is kept for what it writes in the end."""
 
     def __init__(self, member: MemberRows) -> None:
         self._member = member
@@ -245,8 +252,13 @@ class MemberSource:
     async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
         assert at == self._member.rows.at
         found = self._member.read(wanted)
-        return await self._member.rows.read(wanted) if found is None else found
+        if found is None:
+            return await self._member.rows.read(wanted)
+        self._member.rows.keep(wanted.table, found)
+        return found
 
     async def get(self, table: str, ids: Sequence[RowId], at: Timestamp) -> dict[RowId, Row]:
         assert at == self._member.rows.at
-        return await self._member.rows.get(table, ids)
+        found = await self._member.rows.get(table, ids)
+        self._member.rows.keep(table, found.values())
+        return found

@@ -73,7 +73,7 @@ class Filling:
     async def fill(self, batch: Batch, members: Sequence[Member], overtaken: Overtaken) -> None:
         """Until it is full, or has taken its time: the others run while it commits."""
         began, ends = self._clock.monotonic(), time.thread_time() + _BREATH_S
-        for member, function in self._callable(batch, members):
+        for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
             if done is None and member.fetches > _MOST_FETCHES:
                 left_s = began + self._limits.run_s - self._clock.monotonic() if batch.done else None
@@ -81,7 +81,7 @@ class Filling:
                 if done is not None:
                     overtaken.runs_again(done)
             if done is None:
-                batch.held_up.add(member.request.source)
+                _leave_out(batch, member, overtaken)
                 continue
             batch.add(done)
             if time.thread_time() >= ends:
@@ -91,10 +91,10 @@ class Filling:
     def fill_now(self, batch: Batch, members: Iterable[Member], overtaken: Overtaken) -> None:
         """Without giving way to the loop, for some milliseconds at most; who would have to wait is left out."""
         ends = time.thread_time() + _BREATH_S
-        for member, function in self._callable(batch, members):
+        for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
             if done is None:
-                batch.held_up.add(member.request.source)
+                _leave_out(batch, member, overtaken)
             else:
                 batch.add(done)
             if time.thread_time() >= ends:
@@ -115,19 +115,22 @@ class Filling:
 
     # --- runs ----------------------------------------------------------------------------------------------------------
 
-    def _callable(self, batch: Batch, members: Iterable[Member]) -> Iterator[tuple[Member, Function | HubError]]:
+    def _callable(
+        self, batch: Batch, members: Iterable[Member], overtaken: Overtaken
+    ) -> Iterator[tuple[Member, Function | HubError]]:
         """Those whose turn it is: of the first one's isolation, which says what clock moves, and nothing of a session after one
         that is left out."""
         for member in members:
             if batch.is_full(self._limits):
                 return
             if member.request.source in batch.held_up:
+                _leave_out(batch, member, overtaken)
                 continue
             function = self._function_of(member.request)
             if isinstance(function, Function):
                 batch.isolation = batch.isolation or function.isolation
                 if function.isolation != batch.isolation:
-                    batch.held_up.add(member.request.source)
+                    _leave_out(batch, member, overtaken)
                     continue
             yield member, function
 
@@ -215,6 +218,12 @@ class Filling:
         except Exception:
             log.exception("rows for a mutation could not be read")
             return False
+
+
+def _leave_out(batch: Batch, member: Member, overtaken: Overtaken) -> None:
+    """It is for a later batch, as is what its session sent after it; so nothing in this one may rest on how it ran before."""
+    batch.held_up.add(member.request.source)
+    overtaken.is_left_out(member)
 
 
 def _count(member: Member, fetch: asyncio.Task[bool]) -> None:

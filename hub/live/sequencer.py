@@ -368,10 +368,14 @@ class Sequencer:
         try:
             ts = await self._departures.send(batch, name, partial(self._check, batch))
         finally:
-            if ts is None or not self._next.done:
-                self._next = None  # it ran on writes that there may never be, or there is nothing in it
+            self._keep_next(is_committed=ts is not None)
         if ts is not None:
             self._last_commit = ts
+
+    def _keep_next(self, *, is_committed: bool) -> None:
+        """Unless it ran on writes that there may never be, or there is nothing in it; `_run_on` may have given it up itself."""
+        if not is_committed or self._next is None or not self._next.done:
+            self._next = None
 
     async def _check(self, batch: Batch, now: Timestamp) -> None:
         """The transaction has begun, and the database says what time it was: whatever anybody was told before the members came is

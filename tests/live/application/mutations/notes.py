@@ -35,6 +35,20 @@ async def write(ctx: MutationContext, note_id: Id[Note], text: str) -> bool:
 
 
 @mutation
+async def write_after_looking(ctx: MutationContext, note_id: Id[Note], text: str, look_at: list[str]) -> bool:
+    """Reads the note, then these rooms one after the other, and then writes the note."""
+    note = await ctx.db.get(Note, note_id)
+    for room in look_at:
+        await ctx.db.query(notes_by_room, room).collect()
+    if note is None:
+        return False
+    draft = note.draft()
+    draft.text = text
+    await ctx.db.patch(draft)
+    return True
+
+
+@mutation
 async def say(ctx: MutationContext, note_id: Id[Note], more: list[str]) -> bool:
     """Adds to the note's body, one after the other."""
     for piece in more:

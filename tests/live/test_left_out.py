@@ -1,0 +1,58 @@
+"""What another mutation of the batch wrote counts only if that one commits with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hub.store import Update
+from hub.testing.memory import MemoryDatabase
+from tests.live.harness import LiveHub
+from tests.live.test_batches import Call, Recorded, busy, runs
+from tests.live.test_pipelining import executed, known
+from tests.live.test_races import a_note, until_head
+
+
+@pytest.fixture
+async def store(memory: MemoryDatabase) -> AsyncIterator[Recorded]:
+    store = Recorded(memory)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_what_ran_on_the_writes_of_one_that_is_left_out_runs_again(
+    hub: LiveHub, store: Recorded, memory: MemoryDatabase
+) -> None:
+    left, right, cold = a_note("left-1", "left"), a_note("right-1", "right"), a_note("cold-1", "cold")
+    await until_head(hub, memory.outside(left, right, cold))
+    await known(hub, "left", "right")
+    await busy(hub, store)
+    before = runs(hub)
+    takes = Call(hub, "notes:takeLast", mine="left", other="right")  # deletes the note, as it runs now
+    writes = Call(hub, "notes:write", noteId="left-1", text="there")  # finds no note, as it runs now
+    await executed(hub, before + 2)
+    memory.outside(
+        Update("notes", "right-1", {"room": "elsewhere"}, (), {**right.row, "room": "elsewhere"}),
+        Update("notes", "cold-1", {"text": "new"}, (), {**cold.row, "text": "new"}),  # nobody holds it: the table is in doubt
+    )
+    store.commits.release()
+
+    assert await takes.value() is False
+    assert await writes.value() is True, "the note was there all the time"
+
+
+async def test_one_that_waits_writes_what_it_read_in_memory_before_the_feed_moved_on(
+    hub: LiveHub, store: Recorded, memory: MemoryDatabase
+) -> None:
+    await until_head(hub, memory.outside(a_note("n")))
+    store.slow.hold()
+    cold = [f"cold {n}" for n in range(6)]
+    call = Call(hub, "notes:writeAfterLooking", noteId="n", text="written", lookAt=[*cold, "slow"])
+    await store.slow.reached()
+    memory.elsewhere()
+    await until_head(hub, memory.now)
+    store.slow.release()
+
+    assert await call.value() is True
