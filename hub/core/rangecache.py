@@ -119,6 +119,8 @@ class RangeCache:
             after = self._after(change)
             if after is _UNKNOWN or isinstance(change, TableReset):
                 return None
+            if after is not None and _is_scattered(wanted.index.position(after)):
+                return None
             current.pop(change.id, None)
             if after is not None and wanted.contains(after):
                 current[change.id] = HeldRow(after)

@@ -383,6 +383,10 @@ class Sequencer:
         if now <= batch.rows.at:
             return
         await self._currency.pass_by(now)
+        if batch.isolation == "snapshot" and self._position.ts < now:  # it moves a clock that no other hub moves
+            seen = await self._currency.look()
+            if not self._position.has_seen(seen.numbers):
+                raise Conflict("another hub has committed what this one has not received")
         commits = self._position.since(batch.rows.at)
         if commits is None or batch.is_overtaken_by(commits):
             raise Conflict("what the batch read has changed before it was committed")

@@ -499,3 +499,14 @@ def test_a_row_with_an_array_that_is_kept_by_its_id_spoils_no_range(change: RowC
 
     assert cache.read(later, set()) in (None, [a_message(250)])
     assert cache.get("messages", ["odd"], set()) in ({}, {"odd": change.after})
+
+
+def test_a_row_that_got_an_array_while_a_range_was_read_is_not_looked_for_in_the_range_where_it_would_stand() -> None:
+    cache = RangeCache(max_bytes=1_000_000, grace_s=60.0)
+    doubt = a_commit(1, updated_by_others("odd"))
+    cache.apply(doubt)
+    cache.hydrate_rows("messages", ["odd"], {"odd": with_array()}, [], 0.0, set())
+
+    is_kept = cache.hydrate(in_chat(lower=at_least(200.0)), [], [doubt], 0.0, set())  # read before the commit
+
+    assert not is_kept, "the index finds the row there by its 300"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from hub.store import Update
 from hub.testing.memory import MemoryDatabase
 from tests.live.harness import LiveHub
-from tests.live.test_batches import Call, Recorded, busy, runs
+from tests.live.test_batches import Call, Recorded, another_hub, busy, runs
 from tests.live.test_pipelining import executed, known
 from tests.live.test_races import a_note, until_head
 
@@ -56,3 +57,19 @@ async def test_one_that_waits_writes_what_it_read_in_memory_before_the_feed_move
     store.slow.release()
 
     assert await call.value() is True
+
+
+async def test_a_snapshot_mutation_sees_what_another_hub_acknowledged_before(
+    hub: LiveHub, store: Recorded, memory: MemoryDatabase
+) -> None:
+    await known(hub, "a")
+    store.feed.hold()
+    another_hub(memory, a_note("n", "a", "acknowledged"))
+    call = Call(hub, "notes:tick", room="a")
+    async with asyncio.timeout(20):
+        while not hub.engine.metrics.registry.get_sample_value("hub_conflicts_total"):
+            assert not call.answer.done(), "this hub lags"
+            await asyncio.sleep(0)
+    store.feed.release()
+
+    assert await call.value() == 2
