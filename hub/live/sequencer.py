@@ -22,7 +22,7 @@ from dataclasses import replace
 from functools import partial
 
 from hub.clock import Clock
-from hub.core.commits import BatchId
+from hub.core.commits import BatchId, Commit, TableReset
 from hub.core.ranges import IndexRange
 from hub.errors import (
     Conflict,
@@ -256,8 +256,7 @@ class Sequencer:
             batch, overtaken = Batch(self._filling.rows(at), clocks), Overtaken(None, (), ())
         else:
             batch = Batch(earlier.rows.moved(at, commits), clocks)
-            unseen = [commit for commit in commits if commit.batch is None or commit.batch != earlier.follows]
-            overtaken = Overtaken(earlier, self._open, unseen)
+            overtaken = Overtaken(earlier, self._open, [_beyond(commit, earlier.follows) for commit in commits])
         await self._filling.fill(batch, self._open, overtaken)
         return batch
 
@@ -416,6 +415,13 @@ class Sequencer:
             self._put_off.remove(member)
         is_open = [member for member in self._open if member.request.source == source]
         return is_open + put_off + [_member(request) for request in self.queue.drop(source)]
+
+
+def _beyond(commit: Commit, follows: BatchId | None) -> Commit:
+    """What of a commit is news to whoever ran on the writes of the batch `follows`; the feed may reset tables along with it."""
+    if commit.batch is None or commit.batch != follows:
+        return commit
+    return replace(commit, changes=tuple(change for change in commit.changes if isinstance(change, TableReset)))
 
 
 def _member(request: MutationRequest) -> Member:

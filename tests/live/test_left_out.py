@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from hub.store import Update
+from hub.core.commits import Commit, TableReset
+from hub.store import FeedBatch, Update
 from hub.testing.memory import MemoryDatabase
 from tests.live.harness import LiveHub
 from tests.live.test_batches import Call, Recorded, another_hub, busy, runs
@@ -15,9 +17,22 @@ from tests.live.test_pipelining import executed, known
 from tests.live.test_races import a_note, until_head
 
 
+class Declaring(Recorded):
+    """Its feed tells, with a commit of this hub, that a table that was declared has to be read anew."""
+
+    declares = False
+
+    async def follow(self) -> AsyncIterator[FeedBatch]:
+        async for batch in super().follow():
+            yield replace(batch, commits=tuple(map(self._with_reset, batch.commits))) if self.declares else batch
+
+    def _with_reset(self, commit: Commit) -> Commit:
+        return replace(commit, changes=(*commit.changes, TableReset("notes")))
+
+
 @pytest.fixture
-async def store(memory: MemoryDatabase) -> AsyncIterator[Recorded]:
-    store = Recorded(memory)
+async def store(memory: MemoryDatabase) -> AsyncIterator[Declaring]:
+    store = Declaring(memory)
     await store.open()
     yield store
     await store.close()
@@ -73,3 +88,18 @@ async def test_a_snapshot_mutation_sees_what_another_hub_acknowledged_before(
     store.feed.release()
 
     assert await call.value() == 2
+
+
+async def test_a_table_that_is_reset_with_the_commit_before_is_read_anew(
+    hub: LiveHub, store: Declaring, memory: MemoryDatabase
+) -> None:
+    await known(hub, "a")
+    await busy(hub, store)
+    before = runs(hub)
+    call = Call(hub, "notes:count", room="a", key="k")
+    await executed(hub, before + 1)
+    store.declares = True
+    store.commits.release()
+
+    assert await call.value() == 0
+    assert runs(hub) > before + 1
