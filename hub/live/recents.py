@@ -17,6 +17,8 @@ from hub.protocol.messages import Resumed
 MAX_FOR_ONE_QUERY = 8
 MAX_DIGESTED_BYTES = 1024 * 1024
 """Of a value; making the digest of a larger one would stop the loop for too long (measured: 13 ms for this much)."""
+KEY_BYTES = 500
+"""Beside the texts in it: of a query that something is kept of. Small values under long arguments are not free."""
 
 
 class Recents:
@@ -27,9 +29,14 @@ class Recents:
 
     def keep(self, key: QueryKey, contents: Iterable[Content]) -> None:
         """The latest last."""
-        kept = self._by_key.setdefault(key, {})
+        kept = self._by_key.get(key)
+        if kept is None:
+            kept = self._by_key[key] = {}
+            self.size_bytes += _size(key)
         self._by_key.move_to_end(key)
         for content in contents:
+            if content.size_bytes > MAX_DIGESTED_BYTES:
+                continue  # nobody can prove to hold it
             if content not in kept:
                 self.size_bytes += content.size_bytes
             kept.pop(content, None)
@@ -37,7 +44,8 @@ class Recents:
         while len(kept) > MAX_FOR_ONE_QUERY:
             self._forget(kept, next(iter(kept)))
         while self.size_bytes > self._max_bytes:
-            _, oldest = self._by_key.popitem(last=False)
+            oldest_key, oldest = self._by_key.popitem(last=False)
+            self.size_bytes -= _size(oldest_key)
             for content in list(oldest):
                 self._forget(oldest, content)
 
@@ -47,6 +55,10 @@ class Recents:
     def _forget(self, kept: dict[Content, None], content: Content) -> None:
         del kept[content]
         self.size_bytes -= content.size_bytes
+
+
+def _size(key: QueryKey) -> int:
+    return KEY_BYTES + sum(len(text) for text in key if text is not None)
 
 
 def found(digests: Sequence[bytes], current: Content, others: Iterable[Content]) -> Resumed | None:

@@ -6,7 +6,7 @@ import pytest
 
 from hub.functions.registry import Registry
 from hub.live.query import QueryKey
-from hub.live.recents import MAX_FOR_ONE_QUERY, Recents, found
+from hub.live.recents import KEY_BYTES, MAX_DIGESTED_BYTES, MAX_FOR_ONE_QUERY, Recents, found
 from hub.protocol.content import Content
 from hub.protocol.messages import Resumed
 from hub.testing.memory import MemoryDatabase, MemoryStore
@@ -190,30 +190,50 @@ def a_key(name: str) -> QueryKey:
 
 
 def test_what_is_kept_is_bounded_and_the_longest_left_goes_first() -> None:
-    recents = Recents(max_bytes=100)
+    of_key = KEY_BYTES + len("q:0" + "{}")
+    recents = Recents(max_bytes=3 * (of_key + 30) + 10)
     contents = [Content(n, 30) for n in range(4)]
 
     for n, content in enumerate(contents):
         recents.keep(a_key(f"q:{n}"), [content])
 
     assert [list(recents.of(a_key(f"q:{n}"))) for n in range(4)] == [[], *([content] for content in contents[1:])]
-    assert recents.size_bytes == 90
+    assert recents.size_bytes == 3 * (of_key + 30)
     recents.keep(a_key("q:1"), [contents[1]])  # somebody else left it, later
     recents.keep(a_key("q:4"), [Content(4, 30)])
     assert [bool(recents.of(a_key(f"q:{n}"))) for n in range(5)] == [False, True, False, True, True]
-    recents.keep(a_key("q:9"), [Content("large", 1_000)])
+    recents.keep(a_key("q:9"), [Content("large", 10_000)])
     assert recents.size_bytes == 0
+
+
+def test_what_is_kept_counts_with_the_arguments_that_it_is_kept_under() -> None:
+    recents = Recents(max_bytes=1_000_000)
+
+    for n in range(1_000):
+        recents.keep(QueryKey("q:q", f"{n}".rjust(100_000), None, None), [Content(None, 4)])
+
+    assert sum(bool(recents.of(QueryKey("q:q", f"{n}".rjust(100_000), None, None))) for n in range(1_000)) <= 10
+
+
+def test_what_nobody_can_prove_to_hold_is_not_kept_in_place_of_others() -> None:
+    recents = Recents(max_bytes=1_000_000)
+    recents.keep(a_key("q:small"), [small := Content("small", 10)])
+
+    recents.keep(a_key("q:huge"), [Content("huge", MAX_DIGESTED_BYTES + 1)])
+
+    assert list(recents.of(a_key("q:small"))) == [small]
 
 
 def test_of_one_query_only_the_latest_are_kept_and_each_counts_once() -> None:
     recents = Recents(max_bytes=10_000)
+    empty = KEY_BYTES + len("q:q" + "{}")
     contents = [Content(n, 10) for n in range(MAX_FOR_ONE_QUERY + 2)]
 
     for content in [*contents, contents[-1]]:
         recents.keep(a_key("q:q"), [content])
 
     assert list(recents.of(a_key("q:q"))) == contents[2:]
-    assert recents.size_bytes == 10 * MAX_FOR_ONE_QUERY
+    assert recents.size_bytes == empty + 10 * MAX_FOR_ONE_QUERY
 
 
 def test_best_is_what_is_shown_now_then_what_the_client_named_first() -> None:
