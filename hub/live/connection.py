@@ -18,7 +18,7 @@ from hub.live.engine import Engine, body_hash
 from hub.live.moment import newest_common_moment
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.query import LiveQuery, Subscription
-from hub.live.recents import found
+from hub.live.recents import Allowance, found
 from hub.live.results import failure
 from hub.protocol.messages import (
     AddQuery,
@@ -74,6 +74,7 @@ class Connection:
         self._has_query_set = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._catching_up: asyncio.Task[None] | None = None
+        self._allowance: Allowance | None = None
 
     # --- from the socket ---------------------------------------------------------------------------------------
 
@@ -287,7 +288,8 @@ class Connection:
         live = self._subscriptions[query.query_id].live
         if live is None or result.content is None or not self.outbox.wire_format.resumes:
             return None
-        return found(query.held, result.content, [*live.replaced, *self._engine.recents.of(live.key)])
+        self._allowance = self._allowance or Allowance()
+        return found(query.held, result.content, [*live.replaced, *self._engine.recents.of(live.key)], self._allowance)
 
     # --- waiting -----------------------------------------------------------------------------------------------
 

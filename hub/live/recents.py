@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from hub.live.query import QueryKey
 from hub.protocol.content import Content
@@ -17,6 +18,9 @@ from hub.protocol.messages import Resumed
 MAX_FOR_ONE_QUERY = 8
 MAX_DIGESTED_BYTES = 1024 * 1024
 """Of a value; making the digest of a larger one would stop the loop for too long (measured: 13 ms for this much)."""
+MAX_DIGESTED_BYTES_FOR_ONE = 4 * MAX_DIGESTED_BYTES
+"""Of values of which digests are made for one client while it is connected: whoever offers digests for a thousand queries that
+nobody else shows must not stop the loop for everybody. It is sent whole values then."""
 KEY_BYTES = 500
 """Beside the texts in it: of a query that something is kept of. Small values under long arguments are not free."""
 
@@ -61,14 +65,30 @@ def _size(key: QueryKey) -> int:
     return KEY_BYTES + sum(len(text) for text in key if text is not None)
 
 
-def found(digests: Sequence[bytes], current: Content, others: Iterable[Content]) -> Resumed | None:
+@dataclass(slots=True)
+class Allowance:
+    """How much may still be digested for a client."""
+
+    bytes_left: int = MAX_DIGESTED_BYTES_FOR_ONE
+
+    def covers(self, content: Content) -> bool:
+        """Whether its digest may be asked for, which is then taken off."""
+        if content.is_digested:
+            return True
+        if content.size_bytes > min(MAX_DIGESTED_BYTES, self.bytes_left):
+            return False
+        self.bytes_left -= content.size_bytes
+        return True
+
+
+def found(digests: Sequence[bytes], current: Content, others: Iterable[Content], allowance: Allowance) -> Resumed | None:
     """What the client holds of these: best what is shown now, else what it named first."""
     places = {digest: index for index, digest in reversed(list(enumerate(digests)))}
-    if _is_held(current, places):
+
+    def is_held(content: Content) -> bool:
+        return allowance.covers(content) and content.digest in places
+
+    if is_held(current):
         return Resumed(places[current.digest], current)
-    known = {places[content.digest]: content for content in others if _is_held(content, places)}
+    known = {places[content.digest]: content for content in others if is_held(content)}
     return Resumed(min(known), known[min(known)]) if known else None
-
-
-def _is_held(content: Content, places: dict[bytes, int]) -> bool:
-    return content.size_bytes <= MAX_DIGESTED_BYTES and content.digest in places

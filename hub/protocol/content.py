@@ -21,6 +21,10 @@ class Content:
         self._digest = b""
 
     @property
+    def is_digested(self) -> bool:
+        return bool(self._digest)
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the canonical bytes; made when somebody asks, once."""
         self._digest = self._digest or msgpack_values.digest(self.tree)

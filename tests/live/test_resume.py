@@ -6,7 +6,15 @@ import pytest
 
 from hub.functions.registry import Registry
 from hub.live.query import QueryKey
-from hub.live.recents import KEY_BYTES, MAX_DIGESTED_BYTES, MAX_FOR_ONE_QUERY, Recents, found
+from hub.live.recents import (
+    KEY_BYTES,
+    MAX_DIGESTED_BYTES,
+    MAX_DIGESTED_BYTES_FOR_ONE,
+    MAX_FOR_ONE_QUERY,
+    Allowance,
+    Recents,
+    found,
+)
 from hub.protocol.content import Content
 from hub.protocol.messages import Resumed
 from hub.testing.memory import MemoryDatabase, MemoryStore
@@ -239,8 +247,19 @@ def test_of_one_query_only_the_latest_are_kept_and_each_counts_once() -> None:
 def test_best_is_what_is_shown_now_then_what_the_client_named_first() -> None:
     now, one, other, huge = Content("now", 3), Content("one", 3), Content("other", 5), Content("huge", 10**9)
 
-    assert found([one.digest, now.digest], now, [one]) == Resumed(1, now)
-    assert found([other.digest, one.digest], now, [one, other]) == Resumed(0, other)
-    assert found([bytes(32), one.digest], now, [other, one]) == Resumed(1, one)
-    assert found([bytes(32)], now, [one]) is None
-    assert found([Content("huge", 1).digest], huge, []) is None
+    assert found([one.digest, now.digest], now, [one], Allowance()) == Resumed(1, now)
+    assert found([other.digest, one.digest], now, [one, other], Allowance()) == Resumed(0, other)
+    assert found([bytes(32), one.digest], now, [other, one], Allowance()) == Resumed(1, one)
+    assert found([bytes(32)], now, [one], Allowance()) is None
+    assert found([Content("huge", 1).digest], huge, [], Allowance()) is None
+
+
+def test_for_one_client_so_much_is_digested_and_no_more() -> None:
+    allowance = Allowance()
+    values = [Content(n, MAX_DIGESTED_BYTES) for n in range(100)]
+
+    for value in values:
+        found([bytes(32)], value, [], allowance)
+
+    assert sum(value.is_digested for value in values) * MAX_DIGESTED_BYTES == MAX_DIGESTED_BYTES_FOR_ONE
+    assert found([values[0].digest], values[0], [], allowance) == Resumed(0, values[0]), "it costs nothing any more"
