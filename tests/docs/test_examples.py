@@ -21,7 +21,7 @@ WITH_APPLICATION = [
 ]
 WITH_TYPESCRIPT = [page for page in PAGES if any(block.language == "tsx" for block in blocks(page))]
 WITH_COMMANDS = [page for page in PAGES if any(block.words[:1] == ("run",) for block in blocks(page))]
-DATA = ("text", "json", "yaml", "mermaid", "ini", "toml", "console")
+DATA = ("text", "json", "yaml", "mermaid", "ini", "toml", "console", "diff")
 
 
 @pytest.mark.parametrize("block", ALL, ids=str)
