@@ -136,7 +136,7 @@ export class HubClient {
     this.#assertOpen();
     const path = pathOf(mutation);
     return new Promise((resolve, reject) => {
-      const requestId = this.#session.mutate(path, structuredClone(args), resolve, reject);
+      const requestId = this.#session.mutate(path, structuredClone(args), this.#shelf.scope, resolve, reject);
       this.#send(this.#session.call(requestId));
       this.#report();
     }).finally(() => this.#report());
@@ -152,7 +152,10 @@ export class HubClient {
     return stop;
   }
 
-  /** Speaks for somebody else from now on, null for nobody. What is stored of the one before is erased. */
+  /**
+   * Speaks for somebody else from now on, null for nobody. What is stored of the one before is erased, and mutations of theirs that
+   * are under way are rejected (`CallerChanged`): whether they were applied is then not known.
+   */
   setAuth(credentials: Credentials | null): void {
     this.#assertOpen();
     this.#credentials = credentials;
@@ -248,7 +251,9 @@ export class HubClient {
     if (!isCurrent()) return;
     this.#change({ auth: isRefused ? "refused" : token ? "pending" : "none" });
     const deployment = deploymentOf(this.#url);
-    this.#shelf.enter(deployment, scopeOf(deployment, token ? { tokenType: token.type, value: token.value } : { tokenType: "None" }));
+    const scope = scopeOf(deployment, token ? { tokenType: token.type, value: token.value } : { tokenType: "None" });
+    this.#shelf.enter(deployment, scope);
+    this.#session.speaksFor(scope);
     await opened;
     await this.#shelf.ready();
     if (!isCurrent()) return;

@@ -9,6 +9,7 @@
 import { failure, HubError } from "./errors.js";
 import type { CallResponse, ClientMessage, Modification, ModifyQuerySet, Transition } from "./messages.js";
 import { Replica } from "./replica.js";
+import type { Scope } from "./scope.js";
 import { ticks } from "./values.js";
 
 /** A result as subscribers are told it. `isStale`: it was stored or kept, and the hub has not confirmed it. */
@@ -29,6 +30,8 @@ interface Mutation {
   readonly requestId: number;
   readonly path: string;
   readonly args: unknown;
+  /** Who made it, if that was known. */
+  readonly madeBy: Scope;
   resolve(value: unknown): void;
   reject(error: HubError): void;
   /** The answer, while its effects are still to be shown. */
@@ -111,10 +114,19 @@ export class Session {
   // --- Mutations -------------------------------------------------------------------------------------------------------
 
   /** Notes a mutation and gives its request id; `call` is what the hub is to hear. */
-  mutate(path: string, args: unknown, resolve: Mutation["resolve"], reject: Mutation["reject"]): number {
+  mutate(path: string, args: unknown, madeBy: Scope, resolve: Mutation["resolve"], reject: Mutation["reject"]): number {
     const requestId = this.#nextRequestId++;
-    this.mutations.set(requestId, { requestId, path, args, resolve, reject });
+    this.mutations.set(requestId, { requestId, path, args, madeBy, resolve, reject });
     return requestId;
+  }
+
+  /** From now on everything is said in the name of `scope`: what somebody else began is not said again. */
+  speaksFor(scope: Scope): void {
+    for (const [requestId, { madeBy, answer, reject }] of this.mutations) {
+      if (answer || madeBy === undefined || madeBy === scope) continue;
+      this.mutations.delete(requestId);
+      reject(new HubError("the caller has changed", "CallerChanged"));
+    }
   }
 
   call(requestId: number): ClientMessage {

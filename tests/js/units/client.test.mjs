@@ -321,6 +321,37 @@ test("who signs out leaves nothing that the next one is shown or the hub is offe
   assert.deepEqual(seen, ["Ann's", "Bob's", "Bob's"]);
 });
 
+test("what one person did is not done again in another's name", async () => {
+  const hub = new Hub({ auth: token("ann") });
+  await hub.accept();
+  hub.show(5);
+  const sent = hub.client.mutation("m:send", { text: "ann's" });
+  hub.break(); // whether it has arrived, nobody knows
+  const waiting = hub.client.mutation("m:send", { text: "ann's, offline" });
+  hub.client.setAuth(token("bob"));
+  const bobs = hub.client.mutation("m:send", { text: "bob's" });
+  await Promise.all([sent, waiting].map((promise) => assert.rejects(promise, { code: "CallerChanged" })).concat(hub.accept()));
+
+  assert.deepEqual(hub.said("Mutation").map(({ args }) => args), [[{ text: "bob's" }]]);
+  hub.answer(2, 6, "done");
+  hub.show(6);
+  assert.equal(await bobs, "done");
+});
+
+test("who renews a token keeps what is under way", async () => {
+  const hub = new Hub({ auth: token("ann", { iat: 1 }) });
+  await hub.accept();
+  hub.show(5);
+  const sent = hub.client.mutation("m:send", {});
+  hub.client.setAuth(token("ann", { iat: 2 }));
+  await hub.accept();
+
+  assert.equal(hub.said("Mutation").length, 1);
+  hub.answer(0, 6, "done");
+  hub.show(6);
+  assert.equal(await sent, "done");
+});
+
 test("a hub that falls silent is left", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const hub = new Hub();
