@@ -17,7 +17,7 @@ from hub.core.ranges import IndexKey, IndexRange
 from hub.core.readset import ReadSet
 from hub.errors import ApplicationError, HubError, RequestMismatch, RequestOfAnotherCaller
 from hub.functions.execution import Run
-from hub.live.batch_rows import BatchRows
+from hub.live.batch_rows import BatchRows, Place
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.results import encode_run, failure, from_record, to_record
 from hub.protocol.messages import Failure, Result
@@ -129,6 +129,17 @@ class Batch:
     def to_write(self, name: BatchId) -> WriteBatch:
         return WriteBatch(name, self.rows.writes(), tuple(self._records.values()), self.isolation or "serializable")
 
+    def states(self) -> dict[Place, list[RowChange]]:
+        """Of each row that was written: how it was before the batch, and after each write of a member."""
+        states: dict[Place, list[RowChange]] = {}
+        for write in (write for done in self.done for write in done.writes):
+            place = (write.table, write.id)
+            if place not in states:
+                before = self.rows.before(place)
+                states[place] = [] if before is None else [RowChange(*place, "replace", before)]
+            states[place].append(_change(write))
+        return states
+
     def is_overtaken_by(self, commits: Sequence[Commit]) -> bool:
         """Whether one of them concerns what a member read."""
         if not commits:
@@ -156,6 +167,8 @@ class Overtaken:
     """
 
     def __init__(self, earlier: Batch | None, members: Sequence[Member], commits: Sequence[Commit]) -> None:
+        self._batch = earlier
+        self._states: dict[Place, list[RowChange]] | None = None
         self._earlier = {done.member: done for done in earlier.done} if earlier is not None else {}
         self._wrong = earlier.wrong if earlier is not None else set()
         self._readers: InvalidationIndex[Member] | None = None  # made when something has changed: mostly nothing has
@@ -163,7 +176,7 @@ class Overtaken:
         self._touched: set[Member] = set()
         self._changed(change for commit in commits for change in commit.changes)
         for gone in self._earlier.keys() - set(members):
-            self._changed(map(_change, self._earlier[gone].writes))
+            self.is_left_out(gone)
 
     def still_holds(self, member: Member) -> Done | None:
         done = self._earlier.get(member)
@@ -176,10 +189,17 @@ class Overtaken:
         self._changed(map(_change, done.writes))
 
     def is_left_out(self, member: Member) -> None:
-        """What it wrote is not there any more for those that come after it."""
+        """What it wrote is not there any more for those that come after it.
+
+        Each row is again as it was at the position, or as another member wrote it: who did not see it there may see it now.
+        """
         earlier = self._earlier.get(member)
-        if earlier is not None:
-            self._changed(map(_change, earlier.writes))
+        if earlier is None or not earlier.writes:
+            return
+        assert self._batch is not None
+        self._states = self._batch.states() if self._states is None else self._states
+        for write in earlier.writes:
+            self._changed(self._states.pop((write.table, write.id), ()))  # told once, it is known to all
 
     def _changed(self, changes: Iterable[RowChange | TableReset]) -> None:
         if self._earlier:

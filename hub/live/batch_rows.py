@@ -196,6 +196,10 @@ class BatchRows:
                     after = None
             self._overlay.put(place, self._before(place, write), after, is_replaced=isinstance(write, Replace))
 
+    def before(self, place: Place) -> Row | None:
+        """A row that was written as it was at the position; None if it was not there."""
+        return self._rows.get(place)
+
     def _before(self, place: Place, write: Write) -> Row | None:
         """The row at the position. It is noted: when the batch runs on at a later one, memory may have let go of it."""
         if isinstance(write, Insert) or place in self._overlay:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from hub.core.commits import Commit, TableReset
-from hub.store import FeedBatch, Update
+from hub.store import Delete, FeedBatch, Update
 from hub.testing.memory import MemoryDatabase
 from tests.live.harness import LiveHub
 from tests.live.test_batches import Call, Recorded, another_hub, busy, runs
@@ -103,3 +103,20 @@ async def test_a_table_that_is_reset_with_the_commit_before_is_read_anew(
 
     assert await call.value() == 0
     assert runs(hub) > before + 1
+
+
+async def test_what_did_not_see_a_row_that_is_there_after_all_runs_again(
+    hub: LiveHub, store: Recorded, memory: MemoryDatabase
+) -> None:
+    await until_head(hub, memory.outside(a_note("left-1", "left"), a_note("right-1", "right")))
+    await known(hub, "left", "right")
+    await busy(hub, store)
+    before = runs(hub)
+    takes = Call(hub, "notes:takeLast", mine="left", other="right")  # deletes the note, as it runs now
+    finds = Call(hub, "notes:addIfEmpty", room="left")  # it is, as it runs now
+    await executed(hub, before + 2)
+    memory.outside(Delete("notes", "right-1"))
+    store.commits.release()
+
+    assert await takes.value() is False
+    assert await finds.value() is False, "the note was there all the time"
