@@ -111,7 +111,8 @@ export class Link {
 
   #add(change: AddQuery): AddQuery[] {
     const key = queryKey(change.udfPath, change.args[0] as Json, change.componentPath);
-    const [warm] = this.#unused(key);
+    const isSame = this.#shown.identity === this.#scopes.length - 1; // else what is warm may be what somebody else was sent
+    const [warm] = isSame ? this.#unused(key) : [];
     if (warm && (change.journal === undefined || change.journal === null || change.journal === warm[1].journal)) {
       const [wireId, subscription] = warm;
       subscription.clientId = change.queryId;

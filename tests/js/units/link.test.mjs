@@ -113,6 +113,20 @@ test("a warm query is shown at once, and its updates from then on", () => {
   assert.equal(wire.clientVersion.querySet, 2);
 });
 
+test("what was warm for one person is not shown to the one who signed in since", () => {
+  const wire = new Wire();
+  wire.send(connect(), authenticate(0, "ann"), modify(0));
+  wire.heat(warm("m:list"));
+  wire.answer(5, updated(2_000_000_000, "Ann's"));
+
+  wire.send(authenticate(1, "bob"), modify(1, add(0, "m:list")));
+
+  assert.deepEqual([...wire.screen], []);
+  assert.deepEqual(wire.sent.at(-1).modifications, [add(0, "m:list")]);
+  wire.answer(6, updated(2_000_000_000, "Bob's"), updated(0, "Bob's"));
+  assert.deepEqual([...wire.screen], [[0, "Bob's"]]);
+});
+
 test("a query that is warm stays with the hub when the client leaves it, until it cools", () => {
   const wire = new Wire();
   wire.send(connect(), modify(0, add(0, "m:list")));
