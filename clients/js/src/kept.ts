@@ -34,12 +34,13 @@ export class KeptValues {
     this.#limits = limits;
 }
 
+  /** One that cannot be digested (a cache may hold anything) is never offered. */
   put(key: string, value: unknown): void {
     if (this.#entries.get(key)?.value === value) return;
     this.#drop(key);
     const kept: Kept = { value, sizeBytes: 0 };
     this.#entries.set(key, kept);
-    const digesting = this.#digest(kept).finally(() => this.#digesting.delete(digesting));
+    const digesting = this.#digest(kept).catch(() => {}).finally(() => this.#digesting.delete(digesting));
     this.#digesting.add(digesting);
     this.#evict();
   }

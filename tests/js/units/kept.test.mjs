@@ -30,3 +30,17 @@ test("what was cleared is not offered by a digest that comes late", async () => 
 
   assert.deepEqual(kept.offers("a"), { digests: [], values: [] });
 });
+
+test("a value that cannot be digested is kept, and keeps nothing from going on", async () => {
+  const kept = new KeptValues(
+    () => {
+      throw new TypeError("stored by something else");
+    },
+    { entries: 2, bytes: 100 },
+  );
+  kept.put("q", { $integer: "broken" });
+
+  await kept.settled();
+
+  assert.deepEqual(kept.offers("q"), { digests: [], values: [] });
+});
