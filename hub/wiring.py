@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import logging
 import signal
 import socket
@@ -232,6 +233,11 @@ async def _guard_against_stalls(limit_s: float) -> None:
         faulthandler.cancel_dump_traceback_later()
 
 
+_COLLECT_AFTER = (5_000, 10, 20)
+"""New objects before the youngest are looked at, and how often until the next older ones are. Python's 700 would be a full look for
+each 70,000 objects; docs/decisions/0022 says what one takes."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the hub has more to stop than a server."""
 
@@ -250,11 +256,23 @@ async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncItera
         serving.add_done_callback(lambda _: stop.ask())
         while not (server.started or serving.done()):
             await hub.clock.sleep(0.005)
+        _collect_seldom()
         try:
             yield
         finally:
             await _stop_serving(hub, server)
             guard.cancel()
+
+
+def _collect_seldom() -> None:
+    """What is there at the start stays: no collection looks at it again.
+
+    Reference counts free nearly everything: looking for cycles is for sessions that ended, and a full look stops everybody for as
+    long as it takes to pass all that is in memory.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 async def _stop_serving(hub: Hub, server: _Server) -> None:

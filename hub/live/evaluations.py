@@ -40,7 +40,9 @@ _WIDE = 20
 _LONG_S = 0.02
 """A query that took longer than this goes into waves, so that it does not hold up the round, until it is quick again.
 
-From memory, processor time counts: what other processes took of the machine is not the query's fault.
+What it took is processor time, from memory: neither what other processes took of the machine nor waiting for the database is its
+fault. A wave only tells that it has become quicker: were a first result, one of hundreds that are read at once, to say how slow a
+query is, each would be run in a wave once more.
 """
 
 
@@ -188,7 +190,7 @@ class Evaluations:
                         function, live.args, caller=live.caller, journal=live.journal, at=at, source=source
                     )
                 ended = self._clock.monotonic()
-                live.took_s = ended - started
+                live.took_s = min(live.took_s, ended - started)
             if run is not None:
                 self._take(live, run, at, source.used)
                 await self._publish()  # before it is done: the head that is still in use may be all that a session's queries share

@@ -78,7 +78,7 @@ class LiveQuery:
     """Values that it showed before; a client whose socket broke may not have got the newest."""
     failed_runs: int = 0
     took_s: float = 0.0
-    """Its last run."""
+    """Processor time of its last run from memory; less, if a wave was quicker since."""
 
     @property
     def is_stale(self) -> bool:

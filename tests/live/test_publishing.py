@@ -7,9 +7,12 @@ import asyncio
 import pytest
 
 from hub.clock import SystemClock
+from hub.core.ranges import IndexRange
 from hub.functions.identity import SERVICE
 from hub.live.query import LiveQuery, Subscription
-from hub.testing.memory import MemoryStore
+from hub.testing.memory import MemoryDatabase, MemoryStore
+from hub.timestamps import Timestamp
+from hub.values import Row
 from tests.live.harness import LiveHub, application, live_hub
 
 
@@ -96,3 +99,25 @@ async def test_whoever_wrote_is_shown_it_first(store: MemoryStore, clock: Tickin
             await everybody(order, len(audience) + 1)
 
             assert order[:2] == [author, author]  # when the head moved, and with the result
+
+
+class Far(MemoryStore):
+    """A database that answers after a second, by the hub's clock."""
+
+    def __init__(self, database: MemoryDatabase, clock: Ticking) -> None:
+        super().__init__(database)
+        self._ticking = clock
+
+    async def read(self, wanted: IndexRange, at: Timestamp) -> list[Row]:
+        self._ticking.added_s += 1.0
+        return await super().read(wanted, at)
+
+
+async def test_a_query_that_waited_for_the_database_does_not_count_as_a_slow_one(memory: MemoryDatabase, clock: Ticking) -> None:
+    async with live_hub(Far(memory, clock), application(), clock=clock) as hub:
+        order: list[str] = []
+        audience = Audience("one", hub, clock, order)
+        await everybody(order, 1)
+
+        assert all(live.took_s < 0.5 for live in audience.shown())
+        assert clock.added_s >= 1.0
