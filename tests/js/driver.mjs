@@ -18,7 +18,7 @@ const { ConvexError, convexToJson, jsonToConvex } = await import(`convex-${publi
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const encode = (value) => (value === undefined ? null : convexToJson(value));
-const isOfApplication = (error) => error instanceof ConvexError || (ours.ApplicationError && error instanceof ours.ApplicationError);
+const isOfApplication = (error) => error instanceof ConvexError || (ours.ApplicationError !== undefined && error instanceof ours.ApplicationError);
 const failure = (error) => ({
   message: error.message,
   isConvexError: isOfApplication(error),
