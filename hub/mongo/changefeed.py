@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bson
@@ -55,6 +55,17 @@ class StreamEnded(Exception):
     """The server closed the cursor after an `invalidate`: its token leads nowhere."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """To a `getMore`. `cursor` is 0 when the server has closed it."""
+
+    cursor: int
+    events: Sequence[Event]
+    token: Token
+    database_time: Timestamp
+    size_bytes: int
+
+
 class _Cursor:
     """One server-side cursor and the session it belongs to."""
 
@@ -62,7 +73,7 @@ class _Cursor:
         self._link = link
         self._session = session
         self._id = reply["cursor"]["id"]
-        self.token: Token = _token(reply)
+        self.token = Token(bson.decode(reply["cursor"]["postBatchResumeToken"].raw))
 
     @classmethod
     async def open(cls, link: Link, resume: Token | None) -> _Cursor:
@@ -77,12 +88,12 @@ class _Cursor:
             await session.end_session()
             raise
 
-    async def more(self, max_wait_ms: int) -> RawBSONDocument:
+    async def more(self, max_wait_ms: int) -> _Reply:
         if not self._id:
             raise StreamEnded
         command = {"getMore": self._id, "collection": "$cmd.aggregate", "maxTimeMS": max_wait_ms}
-        reply = await self._link.raw_command(command, self._session)
-        self._id = reply["cursor"]["id"]
+        reply = _read(await self._link.raw_command(command, self._session))
+        self._id = reply.cursor
         return reply
 
     async def close(self) -> None:
@@ -214,16 +225,14 @@ class Changefeed:
             max_wait_ms = 1
         return FeedBatch(progress.position, progress.commits, clocks=dict(self._assembler.clocks))
 
-    def _take(self, reply: RawBSONDocument, assembler: Assembler) -> Progress:
-        events, token = _read(reply)
-        progress = self._with_resets(assembler.add(events, token, len(reply.raw)))
+    def _take(self, reply: _Reply, assembler: Assembler) -> Progress:
+        progress = self._with_resets(assembler.add(reply.events, reply.token, reply.size_bytes))
         self._resume, self.position = progress.resume, progress.position
         for commit in progress.commits:
             if commit.batch is not None:
                 self._own.delivered(commit.batch, commit.ts)
         self._own.passed(progress.position)
-        database_time = from_bson(reply["operationTime"])
-        self._heard(behind_s=max(0.0, float((database_time >> 32) - (progress.position >> 32))))
+        self._heard(behind_s=max(0.0, float((reply.database_time >> 32) - (progress.position >> 32))))
         return progress
 
     def _with_resets(self, progress: Progress) -> Progress:
@@ -264,15 +273,13 @@ class Changefeed:
             await cursor.close()
 
 
-def _read(reply: RawBSONDocument) -> tuple[list[Event], Token]:
-    """At once, which costs a third; one by one if there is something in it that cannot be decoded."""
+def _read(raw: RawBSONDocument) -> _Reply:
+    """All of it at once, which costs a third; the events one by one if there is something in it that cannot be decoded."""
+    reply: Mapping[str, Any] = raw
     try:
-        cursor = bson.decode(reply.raw, codec_options=STORED)["cursor"]
+        whole = bson.decode(raw.raw, codec_options=STORED)
+        reply, events = whole, whole["cursor"]["nextBatch"]
     except BSONError:
-        return [decode(event) for event in reply["cursor"]["nextBatch"]], _token(reply)
-    return cursor["nextBatch"], cursor["postBatchResumeToken"]
-
-
-def _token(reply: RawBSONDocument) -> Token:
-    token: Token = bson.decode(reply["cursor"]["postBatchResumeToken"].raw)
-    return token
+        events = [decode(event) for event in raw["cursor"]["nextBatch"]]
+    cursor = reply["cursor"]
+    return _Reply(cursor["id"], events, Token(cursor["postBatchResumeToken"]), from_bson(reply["operationTime"]), len(raw.raw))

@@ -16,7 +16,6 @@ import random
 from collections.abc import Callable, Sequence
 
 from bson.int64 import Int64
-from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from hub.clock import Clock
@@ -141,7 +140,7 @@ class Transactions:
         if row != CLOCK:
             change["$set"]["expiresAt"] = self._date() + KEPT
         try:
-            await self._link.bulk_write(CLOCKS, [UpdateOne({"_id": row}, change, upsert=True)], self._session)
+            await self._link.write("update", CLOCKS, [{"q": {"_id": row}, "u": change, "upsert": True}], self._session)
         except PyMongoError as exc:
             if row == CLOCK and faults.is_conflict(exc):
                 await self._abort()
@@ -151,13 +150,12 @@ class Transactions:
 
     async def _write(self, table: str, requests: Requests) -> None:
         try:
-            if existing := requests.of_existing(table):
-                found = await self._link.bulk_write(table, existing, self._session)
-                if found != len(existing):
+            for kind, statements in requests.of_existing(table):
+                if await self._link.write(kind, table, statements, self._session) != len(statements):
                     # The transaction sees exactly what was there at its position, so the mutation ran on something older or newer.
                     raise Conflict("a row that is to be written is not there any more")
             if new := requests.of_new(table):
-                await self._link.insert(table, new, self._session)
+                await self._link.write("insert", table, new, self._session)
         except PyMongoError as exc:
             if index := faults.taken_key(exc):
                 self._judge_taken_key(table, index, requests, exc)
@@ -186,7 +184,7 @@ class Transactions:
             }
             for record in records
         ]
-        await self._link.insert(REQUESTS, rows, self._session)
+        await self._link.write("insert", REQUESTS, rows, self._session)
 
     async def _commit(self, sent: Sent, deadline: float) -> Timestamp:
         """Commit again until it is known what happened. That is safe: a commit counts once.

@@ -1,4 +1,4 @@
-"""Writes: a batch as bulk requests, table by table, in an order that lets keys of unique indexes pass between rows.
+"""Writes: a batch as statements of write commands, table by table, in an order that lets keys of unique indexes pass between rows.
 
 Pure; called by `hub.mongo.transactions`. The server checks unique indexes after each request, not at the commit, and a batch does
 not say which keys its rows had before. So requests go out in the plain order first; should a key be in the way, the rows that may
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bson import ObjectId
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from hub.core.deltas import ListTail
-from hub.mongo.driver import Document, WriteRequest
+from hub.mongo.driver import Document, WriteKind
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.values import Row, Value
 
@@ -31,12 +30,14 @@ class Requests:
     def tables(self) -> list[str]:
         return list(self._writes)
 
-    def of_existing(self, table: str) -> list[WriteRequest]:
-        """Deletes first: what they free may be taken by the others. Each request finds one row."""
+    def of_existing(self, table: str) -> list[tuple[WriteKind, list[Document]]]:
+        """Deletes first: what they free may be taken by the others. Each statement finds one row."""
         writes = self._writes[table]
-        deletes: list[WriteRequest] = [DeleteOne({"_id": write.id}) for write in writes if isinstance(write, Delete)]
-        parking = [UpdateOne({"_id": write.id}, {"$set": keys}) for write in _changes(writes) if (keys := self._parking(write))]
-        return [*deletes, *parking, *(_request(write) for write in _changes(writes))]
+        deletes = [{"q": {"_id": write.id}, "limit": 1} for write in writes if isinstance(write, Delete)]
+        parking = [_update(write, {"$set": keys}) for write in _changes(writes) if (keys := self._parking(write))]
+        updates = [*parking, *(_update(write, _change(write)) for write in _changes(writes))]
+        kinds: list[tuple[WriteKind, list[Document]]] = [("delete", deletes), ("update", updates)]
+        return [(kind, statements) for kind, statements in kinds if statements]
 
     def of_new(self, table: str) -> list[Row]:
         """To be inserted after the others are through."""
@@ -69,11 +70,14 @@ def _changes(writes: Sequence[Write]) -> list[Update | Replace]:
     return [write for write in writes if isinstance(write, Replace) or (isinstance(write, Update) and not write.is_empty)]
 
 
-def _request(write: Update | Replace) -> WriteRequest:
+def _update(write: Update | Replace, change: Mapping[str, Value] | list[Document]) -> Document:
+    return {"q": {"_id": write.id}, "u": change}
+
+
+def _change(write: Update | Replace) -> Mapping[str, Value] | list[Document]:
     if isinstance(write, Replace):
-        return ReplaceOne({"_id": write.id}, dict(write.row))
-    cuts = any(tail.cuts for tail in write.lists.values())
-    return UpdateOne({"_id": write.id}, _stages(write) if cuts else _operators(write))
+        return write.row
+    return _stages(write) if any(tail.cuts for tail in write.lists.values()) else _operators(write)
 
 
 def _operators(write: Update) -> Document:

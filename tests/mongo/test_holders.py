@@ -26,13 +26,12 @@ import asyncio, sys
 from pymongo.read_concern import ReadConcern
 from hub.mongo.driver import LinkOptions, connect, STORED
 from hub.mongo.holders import app_name
-from pymongo import UpdateOne
 
 async def run(url: str, database: str) -> None:
     link = connect(url, database, "pymongo", LinkOptions(app_name(database)))
     session = await link.start_session()
     await session.start_transaction(read_concern=ReadConcern("snapshot"))
-    await link.bulk_write("hub_clock", [UpdateOne({"_id": "serializable"}, {"$inc": {"n": 1}})], session)
+    await link.write("update", "hub_clock", [{"q": {"_id": "serializable"}, "u": {"$inc": {"n": 1}}}], session)
     print("holds", flush=True)
     await asyncio.Event().wait()
 

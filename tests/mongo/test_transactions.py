@@ -19,6 +19,7 @@ from hub.core.ranges import IndexRange
 from hub.errors import (
     Conflict,
     DeadlineExceeded,
+    DuplicateKey,
     FunctionError,
     HubError,
     InvalidRow,
@@ -304,6 +305,7 @@ async def test_a_cancelled_call_leaves_no_transaction_open(
     ("row", "error"),
     [
         pytest.param(a_row("big", text="x" * 17_000_000), LimitExceeded, id="a row of 17 MB"),
+        pytest.param(a_row("big", text="x" * 16 * 1024 * 1024), LimitExceeded, id="a row just above 16 MiB"),
         pytest.param(a_row("big", number=2**70), InvalidRow, id="a number of 70 bits"),
         pytest.param(a_row("big", text="\ud83d"), InvalidRow, id="half an emoji"),
         pytest.param(a_row("big", thing=object()), InvalidRow, id="an object"),  # type: ignore[arg-type]  # the point
@@ -318,6 +320,38 @@ async def test_a_row_that_the_database_cannot_hold_is_refused_and_nothing_is_wri
     assert await open_transactions(client, database_name) == []
     await feed.until(await commit(store, feed.position, insert(a_row("m2")), name="next"))
     assert set(await store.get("messages", ["m1", "m2"], feed.position)) == {"m2"}
+    await feed.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_batch_that_no_one_command_can_hold_is_written_whole(
+    make_store: MakeStore, mongo_url: str, driver: DriverName
+) -> None:
+    store = await make_store(mongo_url, driver=driver)
+    feed = await followed(store)
+    ids = [f"m{n:02}" for n in range(20)]
+    rows = [a_row(name, chatId="a", text="x" * 1_000_000) for name in ids]
+    await feed.until(await commit(store, feed.position, *map(insert, rows), name="inserted"))
+    changed = [update(row, text="y" * 1_000_000) for row in rows[1:]]
+    await feed.until(await commit(store, feed.position, delete(ids[0]), *changed, name="changed"))
+    assert [one.batch for one in feed.commits] == ["inserted", "changed"]
+    found = await store.get("messages", ids, feed.position)
+    assert {name: str(row["text"])[0] for name, row in found.items()} == dict.fromkeys(ids[1:], "y")
+    await feed.close()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_key_that_is_taken_is_noticed_wherever_in_the_batch_it_is(
+    make_store: MakeStore, mongo_url: str, driver: DriverName
+) -> None:
+    store = await make_store(mongo_url, driver=driver)
+    feed = await followed(store)
+    await feed.until(await commit(store, feed.position, insert(a_row("m0")), name="first"))
+    rows = [a_row(name, text="x" * 3_000_000) for name in ("m1", "m2", "m3", "m4", "m0")]
+    with pytest.raises(DuplicateKey):
+        await commit(store, feed.position, *map(insert, rows), name="second")
+    await feed.until(await store.barrier(feed.position))
+    assert set(await store.get("messages", ["m0", "m1", "m4"], feed.position)) == {"m0"}
     await feed.close()
 
 
