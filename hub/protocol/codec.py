@@ -21,7 +21,6 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
-    QueryRemoved,
     Result,
     ServerMessage,
     Success,
@@ -83,23 +82,21 @@ def write_message(message: ServerMessage) -> Frame:
 def _write_transition(message: Transition) -> Frame:
     """What is the session's own is written around the shared fragments."""
     start, end, modifications = message
-    own = f'{{"type":"Transition","startVersion":{_write_version(start)},"endVersion":{_write_version(end)},"modifications":['
+    own = _open_transition(start, end)
     pieces: list[bytes] = []
     comma, is_wide = "", False
     for item in modifications:
-        match item:
-            case QueryChanged(query_id, result):
-                if isinstance(result, Success):
-                    kind, is_wide = "QueryUpdated", is_wide or result.is_wide
-                else:
-                    kind = "QueryFailed"
-                own = f'{own}{comma}{{"type":"{kind}","queryId":{query_id},'
-                pieces += (own.encode(), result.encoded.get(_FRAGMENT) or result_fragment(result))
-                own = "}"
-            case QueryRemoved(query_id):
-                own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{query_id}}}'
-            case _:
-                assert_never(item)
+        if isinstance(item, QueryChanged):  # a `match` that takes it apart costs twice as much, at each delivery
+            result = item.result
+            if isinstance(result, Success):
+                kind, is_wide = "QueryUpdated", is_wide or result.is_wide
+            else:
+                kind = "QueryFailed"
+            own = f'{own}{comma}{{"type":"{kind}","queryId":{item.query_id},'
+            pieces += (own.encode(), result.encoded.get(_FRAGMENT) or result_fragment(result))
+            own = "}"
+        else:
+            own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{item.query_id}}}'
         comma = ","
     return text_frame(*pieces, f"{own}]}}".encode(), is_wide=is_wide)
 
@@ -141,7 +138,11 @@ def _write_log_lines(result: Result) -> str:
     return "[" + ",".join([quoted(line) for line in result.log_lines]) + "]" if result.log_lines else "[]"
 
 
-@lru_cache(maxsize=1024)  # sessions are in few states: those of one round mostly in the same two
+@lru_cache(maxsize=1024)  # sessions are in few states: those of one round mostly move between the same two
+def _open_transition(start: Version, end: Version) -> str:
+    return f'{{"type":"Transition","startVersion":{_write_version(start)},"endVersion":{_write_version(end)},"modifications":['
+
+
 def _write_version(version: Version) -> str:
     return f'{{"querySet":{version.query_set},"identity":{version.identity},"ts":{_write_ts(version.ts)}}}'
 
