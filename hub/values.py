@@ -34,7 +34,7 @@ def sort_key(value: Value) -> SortKey:
     Source: MongoDB manual, "Comparison/Sort Order": null, numbers (NaN first), strings by UTF-8 bytes, objects, arrays,
     binary (length, then bytes), ObjectId, booleans, dates. Others' rows may hold BSON's remaining types, so these have a place too.
     """
-    if isinstance(value, str) and not isinstance(value, Code):
+    if type(value) is str or (isinstance(value, str) and not isinstance(value, Code)):
         return (3, value)  # Python compares code points, which is the order of UTF-8 bytes
     if value is None:
         return (1,)

@@ -34,14 +34,26 @@ class IndexKey:
     fields: tuple[str, ...]
     unique: bool = False
     partial: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.table, self.fields, self.unique, self.partial)))
+
+    def __hash__(self) -> int:
+        return self._hash  # made once: every look-up of a range or among written rows asks for it
 
     def position(self, row: Row) -> tuple[Value, ...]:
         """Where the row stands in this index: one value for each field, None for a missing one."""
-        return tuple(row.get(name) for name in self.fields)
+        return tuple(map(row.get, self.fields))
 
     def holds(self, row: Row) -> bool:
         """Whether the index has an entry for the row."""
-        return not self.partial or all(is_present(row.get(name)) for name in self.fields)
+        return self.entry(row) is not None
+
+    def entry(self, row: Row) -> tuple[Value, ...] | None:
+        """The row's position, if the index has an entry for it."""
+        position = self.position(row)
+        return position if not self.partial or all(map(is_present, position)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,8 @@ class IndexRange:
 
     def contains(self, row: Row) -> bool:
         """Whether the row lies between the bounds (the limit is not looked at)."""
-        return self.index.holds(row) and self.contains_position(self.index.position(row))
+        position = self.index.entry(row)
+        return position is not None and self.contains_position(position)
 
     def contains_position(self, position: tuple[Value, ...]) -> bool:
         return self.contains_key(tuple_key(position))
@@ -120,11 +133,16 @@ class IndexRange:
         if limit == self.limit:
             return self
         other: IndexRange = object.__new__(IndexRange)
-        for name in ("index", "prefix", "lower", "upper", "descending", "prefix_key"):
-            object.__setattr__(other, name, getattr(self, name))
-        object.__setattr__(other, "limit", limit)
+        give = object.__setattr__
+        give(other, "index", self.index)
+        give(other, "prefix", self.prefix)
+        give(other, "lower", self.lower)
+        give(other, "upper", self.upper)
+        give(other, "descending", self.descending)
+        give(other, "limit", limit)
+        give(other, "prefix_key", self.prefix_key)
         return other
 
 
 def tuple_key(values: tuple[Value, ...]) -> TupleKey:
-    return tuple(sort_key(value) for value in values)
+    return tuple([sort_key(value) for value in values])

@@ -16,7 +16,7 @@ from hub.functions import pagination
 from hub.functions.ids import Id, IdSource, stored_ids
 from hub.functions.indexes import AnyIndex, Index
 from hub.functions.pagination import Page, PageOptions
-from hub.functions.rows import decode, encode, encode_key
+from hub.functions.rows import decode, encode, encode_as_read, encode_key
 from hub.functions.tables import Table, TableInfo, table_of
 from hub.functions.transaction import Transaction
 from hub.values import Row, RowId
@@ -200,7 +200,7 @@ class WritableDatabase(Database):
         original = draft._row_state().original
         if original is None:
             raise FunctionError(f"patch() takes a draft: draft = {info.name}_row.draft(); draft.field = ...; patch(draft)")
-        old, new = encode(info, original), encode(info, draft)
+        old, new = encode_as_read(info, original), encode(info, draft)
         row = await self._existing(info, draft._row_state().raw_id)
         changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
         removed = [name for name in old if name not in new]

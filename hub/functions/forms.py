@@ -21,6 +21,8 @@ class RowForm:
     table: object
     row: BaseModel | None
     sent: SentRow | None = None
+    stored: dict[str, Value] | None = None
+    """Its fields as they are stored: what a draft of it is compared with."""
 
 
 class Outgoing:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT", bound="Table")
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case: its order is the order of the digits
-_LENGTH = 26
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_SHIFTS = range(120, -1, -10)
+"""Where they are in the number: an id is 26 digits of 5 bits, made two at a time."""
 _COUNTER_BITS = 16
 _RANDOM_BITS = 64
 _CREATION_TIME_STEP_MS = 1 / 1024
@@ -94,7 +96,7 @@ class IdSource:
             if self._counter >> _COUNTER_BITS:
                 self._ms, self._counter = self._ms + 1, 0
         number = (self._ms << _COUNTER_BITS | self._counter) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-        return "".join(_ALPHABET[number >> 5 * place & 31] for place in range(_LENGTH - 1, -1, -1))
+        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
     def new_object_id(self) -> ObjectId:
         return ObjectId()

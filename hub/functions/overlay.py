@@ -5,7 +5,7 @@ Pure: rows in, rows out. `merged` equals what the database would answer had the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hub.core.deltas import ListTail, new_tail
@@ -34,8 +34,8 @@ class Overlay:
 
     def __init__(self) -> None:
         self._written: dict[Place, _Written] = {}
-        self._ids_by_table: dict[str, dict[RowId, None]] = {}
-        self._ids_by_prefix: dict[str, dict[tuple[IndexKey, int], dict[TupleKey, dict[RowId, None]]]] = {}
+        self._written_by_table: dict[str, dict[RowId, _Written]] = {}
+        self._written_by_prefix: dict[str, dict[tuple[IndexKey, int], dict[TupleKey, dict[RowId, _Written]]]] = {}
 
     def __len__(self) -> int:
         return len(self._written)
@@ -45,7 +45,7 @@ class Overlay:
 
     def touches(self, table: str) -> bool:
         """Whether a row of the table was written."""
-        return table in self._ids_by_table
+        return table in self._written_by_table
 
     def row(self, place: Place) -> Row | None:
         """The row as it is now. The place must have been written."""
@@ -56,29 +56,33 @@ class Overlay:
         known = self._written.get(place)
         if known is None:
             known = self._written[place] = _Written(before, after, is_replaced)
-            self._ids_by_table.setdefault(place[0], {})[place[1]] = None
+            self._written_by_table.setdefault(place[0], {})[place[1]] = known
+            entered: tuple[Row | None, ...] = (before, after)
         else:
             known.after = after
             known.is_replaced = known.is_replaced or is_replaced
-        for (index, length), ids_by_prefix in self._ids_by_prefix.get(place[0], {}).items():
-            _enter(ids_by_prefix, index, length, known, place[1])
+            entered = (after,)
+        for (index, length), written_by_prefix in self._written_by_prefix.get(place[0], {}).items():
+            _enter(written_by_prefix, index, length, known, place[1], entered)
 
     def widened(self, wanted: IndexRange) -> IndexRange:
         """What to read from the database so that `merged` can fill the limit: as many more as rows may have left the range."""
         if wanted.limit is None:
             return wanted
-        return wanted.limited_to(wanted.limit + self.moved_out(wanted))
+        moved_out = self.moved_out(wanted)
+        return wanted.limited_to(wanted.limit + moved_out) if moved_out else wanted
 
     def moved_out(self, wanted: IndexRange) -> int:
         """How many of the written rows are in the range in the database, whether or not they still are."""
-        return sum(1 for entry in self._near(wanted) if entry.before is not None and wanted.contains(entry.before))
+        near = self._near(wanted)
+        return sum([1 for entry in near if entry.before is not None and wanted.contains(entry.before)]) if near else 0
 
     def merged(self, wanted: IndexRange, base: list[Row]) -> list[Row]:
         """The range as it is now, given the database's rows of `widened(wanted)`."""
-        ids = self._ids_by_table.get(wanted.table)
-        if not ids:
+        written = self._written_by_table.get(wanted.table)
+        if not written:
             return base
-        rows = [row for row in base if row["_id"] not in ids]
+        rows = [row for row in base if row["_id"] not in written]
         entered = [entry.after for entry in self._near(wanted) if entry.after is not None and wanted.contains(entry.after)]
         if entered:
             rows += entered
@@ -90,24 +94,34 @@ class Overlay:
         net = (_net(table, row_id, entry) for (table, row_id), entry in self._written.items())
         return tuple(write for write in net if write is not None)
 
-    def _near(self, wanted: IndexRange) -> Iterable[_Written]:
+    def _near(self, wanted: IndexRange) -> Collection[_Written]:
         """At least those that stand, or stood in the database, under the range's prefix."""
-        table, place = wanted.table, (wanted.index, len(wanted.prefix))
-        written = self._ids_by_table.get(table)
+        index = wanted.index
+        written = self._written_by_table.get(index.table)
         if not written:
             return ()
-        ids_by_prefix = self._ids_by_prefix.setdefault(table, {}).get(place)
-        if ids_by_prefix is None:
-            ids_by_prefix = self._ids_by_prefix[table][place] = {}
-            for row_id in written:
-                _enter(ids_by_prefix, *place, self._written[table, row_id], row_id)
-        return (self._written[table, row_id] for row_id in ids_by_prefix.get(wanted.prefix_key, ()))
+        place = (index, len(wanted.prefix))
+        written_by_prefix = self._written_by_prefix.setdefault(index.table, {}).get(place)
+        if written_by_prefix is None:
+            written_by_prefix = self._written_by_prefix[index.table][place] = {}
+            for row_id, entry in written.items():
+                _enter(written_by_prefix, *place, entry, row_id, (entry.before, entry.after))
+        near = written_by_prefix.get(wanted.prefix_key)
+        return () if near is None else near.values()
 
 
-def _enter(ids_by_prefix: dict[TupleKey, dict[RowId, None]], index: IndexKey, length: int, entry: _Written, row_id: RowId) -> None:
-    for row in (entry.before, entry.after):
-        if row is not None and index.holds(row):
-            ids_by_prefix.setdefault(tuple_key(index.position(row)[:length]), {})[row_id] = None
+def _enter(
+    written_by_prefix: dict[TupleKey, dict[RowId, _Written]],
+    index: IndexKey,
+    length: int,
+    entry: _Written,
+    row_id: RowId,
+    rows: Iterable[Row | None],
+) -> None:
+    """Where the rows stand."""
+    for row in rows:
+        if row is not None and (position := index.entry(row)) is not None:
+            written_by_prefix.setdefault(tuple_key(position[:length]), {})[row_id] = entry
 
 
 def _net(table: str, row_id: RowId, entry: _Written) -> Write | None:

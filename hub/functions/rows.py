@@ -61,18 +61,30 @@ def _decoded(table: TableInfo, stored: Row) -> Table:
 def encode(table: TableInfo, row: Table) -> dict[str, Value]:
     """The row's fields as they are stored, without `_id` and `_creationTime`. Raises InvalidRow."""
     try:
-        checked = type(row).model_validate(dict(row.__dict__), by_name=True)  # lists in it may have been changed since
+        if _SCALARS.issuperset(map(type, row.__dict__.values())) and (checks := table.checks_of_plain_values()) is not None:
+            checked: dict[str, object] = checks.validate_python(dict(row.__dict__), by_name=True)[0]
+            if _SCALARS.issuperset(map(type, checked.values())):
+                values = [(field.stored, checked[field.python]) for field in table.fields]
+                return {name: _encode_field(table, name, value) for name, value in values if value is not None}
+        made = type(row).model_validate(dict(row.__dict__), by_name=True)  # lists in it may have been changed since
     except ValidationError as error:
         raise InvalidRow(f"{table.name}: {describe(error)}") from None
-    if table.is_plain and table.dumps_as_is() and all(type(value) in _SCALARS for value in checked.__dict__.values()):
-        values = ((field.stored, checked.__dict__[field.python]) for field in table.fields)
-        return {name: _encode_field(table, name, value) for name, value in values if value is not None}
-    dumped = checked.model_dump(by_alias=True, exclude_none=True, context=STORED_FORM)
+    dumped = made.model_dump(by_alias=True, exclude_none=True, context=STORED_FORM)
     stored = {name: _encode_field(table, name, value) for name, value in dumped.items()}
     for name in table.indexed:
         if isinstance(stored.get(name), list):
             raise InvalidRow(f"{table.name}.{name}: a list in an indexed field: MongoDB would index each item, in no one place")
     return stored
+
+
+def encode_as_read(table: TableInfo, row: Table) -> dict[str, Value]:
+    """The same of a row as it was read; of one that is held in memory it is made once, and not to be changed."""
+    form = row._row_state().form
+    if form is None or form.row is None or form.row.__dict__ != row.__dict__:
+        return encode(table, row)
+    if form.stored is None:
+        form.stored = encode(table, row)
+    return form.stored
 
 
 def encode_key(table: TableInfo, field: Field, value: object) -> Value:
@@ -148,6 +160,8 @@ def _aware(moment: dt.datetime) -> dt.datetime:
 def _encode_field(table: TableInfo, name: str, value: object) -> Value:
     if type(value) is float or type(value) is bool:
         return value
+    if (type(value) is str or type(value) is Id) and name not in table.object_id_fields:
+        return _encode_text(table, name, value)
     if name in table.object_id_fields:
         if isinstance(value, str):
             return _object_id(table, name, value)

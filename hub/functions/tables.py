@@ -35,6 +35,7 @@ from pydantic import (
     model_serializer,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import SchemaValidator
 
 from hub.errors import InvalidRow
 from hub.functions.forms import Outgoing, RowForm
@@ -103,18 +104,19 @@ class TableInfo:
     by_dumped_name: dict[str, Field] = field(init=False)
     is_plain: bool = field(init=False)
     """Whether copying its fields copies a row: its class keeps nothing else and runs no code of its own when a row is made."""
-    _dumps_as_is: bool | None = None
+    _checks: tuple[SchemaValidator | None] | None = None
 
     def __post_init__(self) -> None:
         self.by_id = Index(self, (ID,), unique=True, where_present=False, place=self.place)
         self.by_dumped_name = {known.dumped: known for known in self.fields}
         self.is_plain = _is_plain(self.row_type)
 
-    def dumps_as_is(self) -> bool:
-        """Whether no field has a serializer of its own, so that plain values are stored as they are."""
-        if self._dumps_as_is is None:
-            self._dumps_as_is = _has_no_serializers(self.row_type)
-        return self._dumps_as_is
+    def checks_of_plain_values(self) -> SchemaValidator | None:
+        """pydantic's checks of the fields, without a row being made; None if rows or fields have code of their own that takes part
+        in storing them, so that plain values are not stored as they are."""
+        if self._checks is None:
+            self._checks = (_checks_of_fields(self.row_type) if self.is_plain else None,)
+        return self._checks[0]
 
     @property
     def class_name(self) -> str:
@@ -357,21 +359,23 @@ def _is_plain(row_type: type[Table]) -> bool:
     )
 
 
-def _has_no_serializers(row_type: type[Table]) -> bool:
-    """By pydantic's own plan, in which the class's (`_serialize`) lies outside of its fields."""
-    plan: object = row_type.__pydantic_core_schema__
-    if not isinstance(plan, dict) or plan.get("type") != "model":
-        return False
+def _checks_of_fields(row_type: type[Table]) -> SchemaValidator | None:
+    """By pydantic's own plan, in which the class's own code (`_serialize`) lies outside of its fields; None if one of these has a
+    serializer."""
+    row_type.model_rebuild(raise_errors=False)
+    plan: Any = row_type.__pydantic_core_schema__
+    if not isinstance(plan, dict) or plan.get("type") != "model" or plan["schema"]["type"] != "model-fields":
+        return None
     pending: list[object] = [plan["schema"]]
     while pending:
         part = pending.pop()
         if isinstance(part, dict):
             if "serialization" in part:
-                return False
+                return None
             pending.extend(part.values())
         elif isinstance(part, (list, tuple)):
             pending.extend(part)
-    return True
+    return SchemaValidator(plan["schema"], plan["config"])
 
 
 def _described(python: str, declared: FieldInfo) -> Field:

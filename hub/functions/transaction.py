@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hub.core.ranges import IndexKey, IndexRange, tuple_key
+from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
 from hub.core.readset import ReadSet
 from hub.errors import LimitExceeded, UniqueViolation
 from hub.functions.overlay import Overlay
@@ -19,44 +19,55 @@ from hub.values import Row, RowId
 
 
 class Transaction:
-    __slots__ = ("_known", "_usage", "overlay", "reads")
+    __slots__ = ("_known", "_usage", "_whole_keys", "overlay", "reads")
 
     def __init__(self, reads: ReadSet, usage: Usage) -> None:
         self.reads = reads
         self.overlay = Overlay()
         self._usage = usage
         self._known: dict[tuple[str, RowId], Row | None] = {}
+        self._whole_keys: dict[tuple[IndexKey, TupleKey], list[Row]] = {}
+        """All rows of a whole key in the database: who looks whether a name is taken inserts it next, which asks again."""
 
     async def range(self, wanted: IndexRange) -> list[Row]:
         """The rows of the range as this run sees them; recorded up to the last one where the limit was reached."""
         if _is_empty(wanted):
             return []
         capped = self._capped(wanted)
-        base = await ReadRange(self.overlay.widened(capped))
-        rows = self.overlay.merged(capped, base)
-        self.reads.ranges.append(_seen(wanted, rows))
-        self._learn(wanted.table, base)
-        self.reads.rows.update((wanted.table, _id(row)) for row in rows)
-        self._usage.count_read(rows)
+        is_one_key = len(wanted.prefix) == len(wanted.index.fields)
+        base = self._whole_keys.get((wanted.index, wanted.prefix_key)) if is_one_key else None
+        if base is not None:
+            rows = self.overlay.merged(capped, base)[: capped.limit]
+        else:
+            widened = self.overlay.widened(capped)
+            base = await ReadRange(widened)
+            rows = self.overlay.merged(capped, base)
+            self.reads.ranges.append(_seen(wanted, rows))
+            self._learn(wanted.table, base)
+            if is_one_key and (widened.limit is None or len(base) < widened.limit):
+                self._whole_keys[wanted.index, wanted.prefix_key] = base
+        if rows:
+            self.reads.rows.update([(wanted.table, _id(row)) for row in rows])
+            self._usage.count_read(rows)
         return rows
 
     async def rows(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
         """The rows there are, by stored id."""
-        self.reads.rows.update((table, row_id) for row_id in ids)
-        unknown = tuple(dict.fromkeys(row_id for row_id in ids if not self._is_known((table, row_id))))
+        self.reads.rows.update([(table, row_id) for row_id in ids])
+        unknown = tuple(dict.fromkeys([row_id for row_id in ids if not self._is_known((table, row_id))]))
         if len(unknown) > self._usage.rows_left:
             raise LimitExceeded(f"more rows of {table} by id than a run may read: {len(unknown)}")
         if unknown:
             found = await ReadRows(table, unknown)
             self._known.update(((table, row_id), found.get(row_id)) for row_id in unknown)
             self._usage.count_read(list(found.values()))
-        present = ((row_id, self._now((table, row_id))) for row_id in ids)
-        return {row_id: row for row_id, row in present if row is not None}
+        return {row_id: row for row_id in ids if (row := self._now((table, row_id))) is not None}
 
     async def put(self, table: TableInfo, row: Row, before: Row | None, *, is_replaced: bool = False) -> None:
         """Write the row over `before`, which is how this run saw it. Raises UniqueViolation, LimitExceeded."""
         for key in table.unique_keys():
-            if key.holds(row) and (before is None or tuple_key(key.position(before)) != tuple_key(key.position(row))):
+            taken = key.entry(row)
+            if taken is not None and (before is None or tuple_key(key.position(before)) != tuple_key(taken)):
                 await self._check_free(table, key, row)
         place = (table.collection, _id(row))
         self._usage.count_write(*place, row)

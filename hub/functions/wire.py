@@ -15,6 +15,7 @@ from functools import lru_cache
 from hub.core.heldrow import SentRow
 from hub.errors import ArgumentValidation, FunctionError, HubError, LimitExceeded
 from hub.functions.forms import Outgoing
+from hub.functions.ids import Id
 from hub.functions.limits import Limits
 from hub.values import Int64, ObjectId, Value
 
@@ -52,6 +53,8 @@ class _Walk:
 
     def taken_in(self, value: Value, depth: int) -> Value:
         self._check_depth(depth)
+        if type(value) is str:  # the frequent type, without a match
+            return self._text(value)
         match value:
             case float():
                 self._spend(8)
@@ -79,6 +82,11 @@ class _Walk:
         if exact is float or exact is bool or value is None:
             self._spend(8)
             return value  # type: ignore[return-value]  # likewise; the frequent types come first, without a match
+        if exact is Id:
+            return self._text(value)  # type: ignore[arg-type]  # likewise
+        if exact is dict:
+            self._spend(2)
+            return {self._key(name): self.given_out(item, depth + 1) for name, item in value.items()}  # type: ignore[attr-defined]
         if isinstance(value, Outgoing):
             return self._row(value, depth)
         match value:
