@@ -128,7 +128,7 @@ class BatchRows:
 
     def guess(self, wanted: IndexRange) -> list[Row] | None:
         """Without asking the database: what the batch wrote. None where that, or something that was read, says more."""
-        if wanted.unlimited() in self._ranges or self._overlay.moved_out(wanted):
+        if (self._ranges and wanted.unlimited() in self._ranges) or self._overlay.moved_out(wanted):
             return None
         under = [] if self._under is None else self._under.guess(wanted)
         return None if under is None else self._overlay.merged(wanted, under)

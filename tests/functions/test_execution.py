@@ -647,6 +647,69 @@ async def test_a_unique_violation_is_raised_at_the_insert_and_can_be_caught() ->
     assert run.writes == ()
 
 
+async def test_who_looks_whether_a_key_is_taken_and_inserts_it_asks_for_it_once() -> None:
+    @mutation
+    async def ensure(ctx: MutationContext, name: str, again: bool) -> int:
+        if await ctx.db.query(users_by_external_id, name).unique() is None:
+            await ctx.db.insert(User(external_id=name))
+        if again:
+            await ctx.db.insert(User(external_id=name))
+        return len(await ctx.db.query(users_by_external_id, name).collect())
+
+    rows = Rows()
+    run = await run_one(ensure, {"name": "x", "again": False}, rows=rows)
+    assert (run.value, len(run.writes)) == (1, 1)
+    key = IndexRange(users_by_external_id.key, ("x",))
+    assert [wanted for wanted in rows.asked if isinstance(wanted, IndexRange)] == [key.limited_to(2)]
+    assert run.reads.ranges == [key]
+    assert await value_of(ensure, {"name": "x", "again": False}, rows=rows) == 1
+    refused = await run_one(ensure, {"name": "x", "again": True}, rows=rows)
+    assert isinstance(refused.error, UniqueViolation)
+
+
+async def test_a_key_that_the_run_gave_up_and_took_again_is_seen_as_it_is() -> None:
+    @mutation
+    async def swap(ctx: MutationContext) -> list[int]:
+        seen = []
+        user = await ctx.db.query(users_by_external_id, "x").unique()
+        assert user is not None
+        draft = user.draft()
+        draft.external_id = "y"
+        await ctx.db.patch(draft)
+        seen.append(len(await ctx.db.query(users_by_external_id, "x").collect()))
+        await ctx.db.insert(User(external_id="x"))
+        seen.append(len(await ctx.db.query(users_by_external_id, "x").take(5)))
+        await ctx.db.delete(User, user.id)
+        seen.append(len(await ctx.db.query(users_by_external_id, "x").take(5)))
+        seen.append(len(await ctx.db.query(users_by_external_id, "y").take(5)))
+        return seen
+
+    rows = Rows(users=[{"_id": "u1", "_creationTime": 1.0, "externalId": "x"}])
+    assert await value_of(swap, rows=rows) == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("way", ["construct", "copy", "patch"])
+async def test_what_was_put_into_a_row_past_its_checks_is_refused_when_it_is_written(way: str) -> None:
+    @mutation
+    async def smuggle(ctx: MutationContext) -> None:
+        good = User(external_id="x")
+        wrong: Any = 3
+        if way == "construct":
+            await ctx.db.insert(User.model_construct(external_id=wrong))
+        elif way == "copy":
+            await ctx.db.insert(good.model_copy(update={"external_id": wrong}))
+        else:
+            row = await ctx.db.get(User, await ctx.db.insert(good))
+            assert row is not None
+            draft = row.draft()
+            draft.__dict__["external_id"] = wrong
+            await ctx.db.patch(draft)
+
+    run = await run_one(smuggle)
+    assert isinstance(run.error, InvalidRow)
+    assert run.error.message == "users: external_id: Input should be a valid string"
+
+
 async def test_a_row_that_its_table_refuses_is_told_to_the_caller() -> None:
     @mutation
     async def write(ctx: MutationContext, wrong: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, computed_field, field_validator
 
-from hub import Id, Model, QueryContext, Table, query
+from hub import Id, Model, MutationContext, QueryContext, Table, mutation, query
 from hub.core.heldrow import HeldRow
 from hub.core.ranges import IndexRange
 from hub.errors import LimitExceeded
@@ -22,7 +22,7 @@ from hub.functions.limits import Limits
 from hub.functions.rows import decode
 from hub.functions.tables import table_of
 from hub.protocol import json_values
-from hub.values import Row, RowId
+from hub.values import Row, RowId, Value
 from tests.functions.rows_in_memory import NOW, function_of
 
 
@@ -60,9 +60,9 @@ class Held:
         return {row["_id"]: row for row in self.rows}  # type: ignore[misc]  # the rows made here have string ids
 
 
-def run_over(memory: Held, call: Callable[..., Any], limits: Limits | None = None) -> Run:
+def run_over(memory: Held, call: Callable[..., Any], limits: Limits | None = None, **args: Value) -> Run:
     done = run_now(
-        function_of(call), {}, caller=None, memory=memory, now=NOW, journal=None, ids=IdSource(), limits=limits or Limits()
+        function_of(call), args, caller=None, memory=memory, now=NOW, journal=None, ids=IdSource(), limits=limits or Limits()
     )
     assert done is not None
     return done
@@ -153,6 +153,25 @@ def test_a_draft_of_a_held_row_goes_out_as_it_is() -> None:
     memory = Held(a_thing())
     run_over(memory, everything)
     assert "as drafted" in json_values.encode(run_over(memory, drafted).value)
+
+
+@mutation
+async def touch_twice(ctx: MutationContext, text: str, number: float) -> None:
+    for row in await ctx.db.query(Thing).collect():
+        for _ in range(2):
+            draft = row.draft()
+            draft.text, draft.number = text, number
+            await ctx.db.patch(draft)
+
+
+@given(st.lists(some_rows, max_size=3), st.sampled_from(["", "é", "t"]), st.sampled_from([0.0, 1.5, -0.0]))
+def test_what_is_written_over_held_rows_is_what_is_written_over_rows_made_anew(rows: list[Row], text: str, number: float) -> None:
+    once = {row["_id"]: row for row in rows}.values()
+    memories = [Held(*once), Held(*once, held=False)]
+    held, anew = (run_over(memory, touch_twice, text=text, number=number) for memory in memories)
+    again = run_over(memories[0], touch_twice, text=text, number=number)
+    assert held.error is anew.error is again.error is None
+    assert repr(held.writes) == repr(anew.writes) == repr(again.writes)  # tells 0.0 from -0.0, and NaN is NaN
 
 
 def test_held_rows_count_in_the_size_of_a_result_each_time() -> None:
