@@ -59,6 +59,8 @@ export class Link {
   readonly #versions: { readonly wire: number; readonly client: number }[] = [];
   /** Modifications for the client that no frame of the hub brings, by the client's query id. */
   readonly #waiting = new Map<number, Modification>();
+  /** Those of them that were meant for whoever was signed in before: the hub's word on the new one comes first. */
+  readonly #held = new Map<number, Modification>();
   /** The commit of a mutation that the client was told of and has not seen. */
   #owed: bigint | undefined;
   #nextOwnId = FIRST_OWN_ID;
@@ -87,6 +89,7 @@ export class Link {
   send(message: ClientMessage): ClientMessage[] {
     switch (message.type) {
       case "Authenticate":
+        for (const [clientId, change] of this.#waiting) if (change.type !== "QueryRemoved") this.#hold(clientId, change);
         this.#scopes.push(scopeOf(this.#deployment, message));
         this.#shelf.enter(this.#deployment, this.#scopes.at(-1));
         this.showStored();
@@ -96,6 +99,11 @@ export class Link {
       default:
         return [message];
     }
+  }
+
+  #hold(clientId: number, change: Modification): void {
+    this.#waiting.delete(clientId);
+    this.#held.set(clientId, change);
   }
 
   #modify(message: ModifyQuerySet): ClientMessage[] {
@@ -131,6 +139,7 @@ export class Link {
     const wireId = this.#wireIds.get(clientId);
     this.#wireIds.delete(clientId);
     this.#waiting.delete(clientId);
+    this.#held.delete(clientId);
     const subscription = wireId === undefined ? undefined : this.#subscriptions.get(wireId);
     if (wireId === undefined || !subscription) return [];
     if (this.#warm.has(subscription.key)) {
@@ -206,6 +215,10 @@ export class Link {
     if (end.identity !== this.#shown.identity) this.#storeAll(scope);
     if (this.#owed !== undefined && ticks(end.ts) >= this.#owed) this.#owed = undefined;
     this.#mayShow = this.#shelf.hasShown = true;
+    if (end.identity === this.#scopes.length - 1) {
+      for (const [clientId, change] of this.#held) if (!this.#waiting.has(clientId)) this.#waiting.set(clientId, change);
+      this.#held.clear();
+    }
     const answered = new Set(forClient.map(({ queryId }) => queryId));
     const others = [...this.#waiting.values()].filter(({ queryId }) => !answered.has(queryId));
     this.#waiting.clear();

@@ -127,6 +127,27 @@ test("what was warm for one person is not shown to the one who signed in since",
   assert.deepEqual([...wire.screen], [[0, "Bob's"]]);
 });
 
+for (const [whose, ...changes] of [["Bob's", updated(2_000_000_000, "Bob's")], ["everybody's"]]) {
+  test(`what waits to be shown to one person is not shown to the one who signed in since: ${whose} comes from the hub`, () => {
+    const wire = new Wire();
+    wire.send(connect(), authenticate(0, "ann"), modify(0));
+    wire.heat(warm("m:list"));
+    wire.answer(5, updated(2_000_000_000, "everybody's"));
+    wire.link.receive({ type: "MutationResponse", requestId: 0, success: true, result: null, ts: ts(6), logLines: [] });
+    wire.send(modify(1, add(0, "m:list"))); // it waits for the mutation's effects
+
+    wire.send(authenticate(1, "bob"));
+    const ofAnn = { ...wire.version, querySet: 2, ts: ts(6) };
+    wire.client(wire.link.receive({ type: "Transition", startVersion: wire.version, endVersion: ofAnn, modifications: [] }));
+    wire.version = ofAnn;
+    wire.show();
+
+    assert.deepEqual([...wire.screen], []);
+    wire.answer(7, ...changes);
+    assert.deepEqual([...wire.screen], [[0, whose]]);
+  });
+}
+
 test("a query that is warm stays with the hub when the client leaves it, until it cools", () => {
   const wire = new Wire();
   wire.send(connect(), modify(0, add(0, "m:list")));
