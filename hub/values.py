@@ -14,13 +14,17 @@ import bson.timestamp
 from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
 from bson.datetime_ms import DatetimeMS
 
-__all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "is_present", "sort_key"]
+__all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "id_of", "is_present", "sort_key"]
 
 Value: TypeAlias = Union[bool, int, float, str, bytes, Int64, ObjectId, dt.datetime, "list[Value]", "dict[str, Value]", None]
 Row: TypeAlias = Mapping[str, Value]
 RowId: TypeAlias = Union[str, ObjectId]
 SortKey: TypeAlias = tuple[Any, ...]
 """Orders as MongoDB's indexes do, is hashable, and is equal exactly where MongoDB's equality is (1 and 1.0, not True and 1)."""
+
+
+def id_of(row: Row) -> RowId:
+    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
 
 
 def is_present(value: Value) -> bool:

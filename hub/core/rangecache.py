@@ -20,7 +20,7 @@ from hub.core.rangemap import AskedRow, CachedRange, CachedRow, Piece, RangeMap
 from hub.core.ranges import BEYOND, IndexKey, IndexRange, TupleKey, tuple_key
 from hub.core.retention import Retention
 from hub.timestamps import ZERO, Timestamp
-from hub.values import Row, RowId, Value
+from hub.values import Row, RowId, Value, id_of
 
 _ROW_BYTES = 1_500
 """What a row costs beside its values: dictionaries, objects, its place in the table."""
@@ -114,7 +114,7 @@ class RangeCache:
 
     def _replayed(self, wanted: IndexRange, rows: Sequence[Row], since: Iterable[Commit]) -> dict[RowId, HeldRow] | None:
         """The rows at `position`, by id."""
-        current = {_id(row): HeldRow(row) for row in rows}
+        current = {id_of(row): HeldRow(row) for row in rows}
         for change in _changes(since, wanted.table):
             after = self._after(change)
             if after is _UNKNOWN or isinstance(change, TableReset):
@@ -295,9 +295,9 @@ class RangeCache:
 
     def _hold_row(self, table: str, row: HeldRow) -> CachedRow:
         rows = self._tables[table].rows
-        held = rows.get(_id(row))
+        held = rows.get(id_of(row))
         if held is None:
-            held = rows[_id(row)] = CachedRow(table, _id(row))
+            held = rows[id_of(row)] = CachedRow(table, id_of(row))
             self._set(held, row)
         return held
 
@@ -364,10 +364,6 @@ class _CachedTable:
 
 
 _UNKNOWN: Row = {}
-
-
-def _id(row: Row) -> RowId:
-    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
 
 
 def _changes(commits: Iterable[Commit], table: str) -> Iterator[RowChange | TableReset]:

@@ -15,7 +15,7 @@ from hub.functions.overlay import Overlay
 from hub.functions.requests import ReadRange, ReadRows
 from hub.functions.tables import TableInfo
 from hub.functions.usage import Usage
-from hub.values import Row, RowId
+from hub.values import Row, RowId, id_of
 
 
 class Transaction:
@@ -47,7 +47,7 @@ class Transaction:
             if is_one_key and (widened.limit is None or len(base) < widened.limit):
                 self._whole_keys[wanted.index, wanted.prefix_key] = base
         if rows:
-            self.reads.rows.update([(wanted.table, _id(row)) for row in rows])
+            self.reads.rows.update([(wanted.table, id_of(row)) for row in rows])
             self._usage.count_read(rows)
         return rows
 
@@ -69,12 +69,12 @@ class Transaction:
             taken = key.entry(row)
             if taken is not None and (before is None or tuple_key(key.position(before)) != tuple_key(taken)):
                 await self._check_free(table, key, row)
-        place = (table.collection, _id(row))
+        place = (table.collection, id_of(row))
         self._usage.count_write(*place, row)
         self.overlay.put(place, self._known.get(place), row, is_replaced=is_replaced)
 
     def delete(self, table: TableInfo, row: Row) -> None:
-        place = (table.collection, _id(row))
+        place = (table.collection, id_of(row))
         self._usage.count_write(*place, None)
         self.overlay.put(place, self._known.get(place), None)
 
@@ -92,17 +92,13 @@ class Transaction:
 
     def _learn(self, table: str, rows: Sequence[Row]) -> None:
         for row in rows:
-            self._known[table, _id(row)] = row
+            self._known[table, id_of(row)] = row
 
     def _is_known(self, place: tuple[str, RowId]) -> bool:
         return place in self.overlay or place in self._known
 
     def _now(self, place: tuple[str, RowId]) -> Row | None:
         return self.overlay.row(place) if place in self.overlay else self._known[place]
-
-
-def _id(row: Row) -> RowId:
-    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
 
 
 def _seen(wanted: IndexRange, rows: Sequence[Row]) -> IndexRange:

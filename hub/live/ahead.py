@@ -20,7 +20,7 @@ from hub.live.position import FeedPosition
 from hub.live.rounds import doubted
 from hub.store import Store
 from hub.timestamps import ZERO, Timestamp
-from hub.values import Row, RowId
+from hub.values import Row, RowId, id_of
 
 
 class Ahead:
@@ -78,7 +78,7 @@ class Ahead:
             base = self._cache.read(asked, self._used)
             if base is None or wanted.limit is None or asked.limit is None or len(base) < asked.limit:
                 return base
-            changed = sum((wanted.table, _id(row)) in self._changed for row in base)
+            changed = sum((wanted.table, id_of(row)) in self._changed for row in base)
             if len(base) - changed >= wanted.limit:
                 return base
             asked = wanted.limited_to(wanted.limit + changed)
@@ -146,7 +146,3 @@ class Ahead:
             row = rows.get(row_id)
             self._enter(doubted(RowChange(table, row_id, "update" if row is not None else "delete", row), indexed))
         return not self.is_in_doubt(table)
-
-
-def _id(row: Row) -> RowId:
-    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types

@@ -23,7 +23,7 @@ from hub.live.guesses import is_guessable
 from hub.live.runner import Source
 from hub.store import Delete, Insert, Replace, Update, Write
 from hub.timestamps import Timestamp
-from hub.values import Row, RowId
+from hub.values import Row, RowId, id_of
 
 Place = tuple[str, RowId]
 
@@ -81,7 +81,7 @@ class BatchRows:
     def _untouched_ranges(self, commits: Sequence[Commit]) -> dict[IndexRange, _Known]:
         readers: InvalidationIndex[IndexRange] = InvalidationIndex()
         for wanted, known in self._ranges.items():
-            readers.watch(wanted, ReadSet([wanted], {(wanted.table, _id(row)) for row in known.rows}))
+            readers.watch(wanted, ReadSet([wanted], {(wanted.table, id_of(row)) for row in known.rows}))
         touched = {wanted for commit in commits for change in commit.changes for wanted in readers.invalidate(change)}
         return {wanted: known for wanted, known in self._ranges.items() if wanted not in touched}
 
@@ -166,13 +166,13 @@ class BatchRows:
             is_one_key = wanted.index.unique and len(wanted.prefix) == len(wanted.index.fields)
             is_whole = wanted.limit is None or len(rows) < wanted.limit or (is_one_key and wanted.limit > 0)
             known = self._ranges[whole] = _Known(rows, is_whole)
-            self._rows.update(((wanted.table, _id(row)), row) for row in rows)
+            self._rows.update(((wanted.table, id_of(row)), row) for row in rows)
         return known.rows[: wanted.limit]
 
     def keep(self, table: str, rows: Iterable[Row]) -> None:
         """For a run that has waited when it writes one of them: by then memory may know the row as it is at a later position."""
         for row in rows:
-            place = (table, _id(row))
+            place = (table, id_of(row))
             if place not in self._overlay:
                 self._rows.setdefault(place, row)
 
@@ -213,10 +213,6 @@ class BatchRows:
     def writes(self) -> tuple[Write, ...]:
         """The net effect of all that was applied: at most one for each row."""
         return self._overlay.writes()
-
-
-def _id(row: Row) -> RowId:
-    return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
 
 
 class MemberRows:
