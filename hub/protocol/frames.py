@@ -50,7 +50,3 @@ def _header(is_text: bool, size_bytes: int) -> bytes:
 
 def text_frame(*pieces: bytes, is_wide: bool = False) -> Frame:
     return Frame(True, pieces, sum(map(len, pieces)), is_wide)
-
-
-def binary_frame(*pieces: bytes) -> Frame:
-    return Frame(False, pieces, sum(map(len, pieces)))
