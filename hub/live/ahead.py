@@ -8,16 +8,14 @@ equals a fresh read at `position`; where a change cannot be applied for certain 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from hub.core.commits import RowChange, TableReset
-from hub.core.deltas import applied
 from hub.core.rangecache import RangeCache
 from hub.core.rangemap import Piece
 from hub.core.ranges import IndexRange
 from hub.functions.overlay import Overlay
+from hub.live.images import brought_forward, doubted
 from hub.live.position import FeedPosition
-from hub.live.rounds import doubted
 from hub.store import Store
 from hub.timestamps import ZERO, Timestamp
 from hub.values import Row, RowId, id_of
@@ -103,19 +101,16 @@ class Ahead:
         indexed = self._indexed_fields()
         for commit in commits:
             for change in commit.changes:
-                self._enter(change if commit.batch is not None else doubted(self._brought_forward(change), indexed))
+                self._enter(change if commit.batch is not None else doubted(brought_forward(change, self._row), indexed))
         self._entered = self._position.ts
         return True
 
-    def _brought_forward(self, change: RowChange | TableReset) -> RowChange | TableReset:
-        """With the row after it, if its delta is certain and the row before it is known."""
-        if not isinstance(change, RowChange) or not change.is_unresolved or not change.deltas:
-            return change
-        place = (change.table, change.id)
-        if change.table in self._reset or change.id in self._unresolved.get(change.table, ()):
-            return change
-        before = self._changed.row(place) if place in self._changed else self._cache.row(*place)
-        return change if before is None else replace(change, after=applied(before, change.deltas))
+    def _row(self, table: str, row_id: RowId) -> Row | None:
+        """As it is after what was entered; None if that is not known, or it is not there."""
+        if table in self._reset or row_id in self._unresolved.get(table, ()):
+            return None
+        place = (table, row_id)
+        return self._changed.row(place) if place in self._changed else self._cache.row(*place)
 
     def _enter(self, change: RowChange | TableReset) -> None:
         if isinstance(change, TableReset):

@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
 from hub.clock import Clock
-from hub.core.commits import BatchId, Commit, RowChange, TableReset
+from hub.core.commits import BatchId, Commit, RowChange
 from hub.errors import HubError
 from hub.live.directory import LiveQueries
 from hub.live.evaluations import Evaluations
-from hub.live.images import with_deltas_applied
+from hub.live.images import doubted, with_deltas_applied, with_image
 from hub.live.position import FeedPosition
 from hub.live.query import LiveQuery, Subscriber
 from hub.live.timeline import Timeline
@@ -201,22 +201,3 @@ class Rounds:
 
 async def _nothing() -> None:
     pass
-
-
-def with_image(change: RowChange | TableReset, images: Mapping[str, Mapping[RowId, Row]]) -> RowChange | TableReset:
-    """An unresolved change with its row's image; a row that is gone by now was deleted by a commit that is here too."""
-    if not isinstance(change, RowChange) or not change.is_unresolved or change.table not in images:
-        return change
-    image = images[change.table].get(change.id)
-    return replace(change, kind="delete") if image is None else replace(change, after=image)
-
-
-def doubted(change: RowChange | TableReset, indexed: Mapping[str, frozenset[str]]) -> RowChange | TableReset:
-    """A row of others with an array where an index looks has a place in it for each element, not the one we would compute: it
-    counts as unresolved, which concerns everybody who read a range of the table."""
-    if not isinstance(change, RowChange) or change.after is None:
-        return change
-    fields = indexed.get(change.table, frozenset())
-    if not any(isinstance(change.after.get(name), list) for name in fields):
-        return change
-    return replace(change, kind="update", after=None)
