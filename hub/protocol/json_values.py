@@ -26,6 +26,8 @@ from hub.protocol.value_rules import (
     MAX_NESTING,
     Problem,
     quoted_key,
+    read_list,
+    read_object,
     refuse_unpaired_surrogates,
     step,
     too_deep,
@@ -217,9 +219,9 @@ def _read(tree: object, room: int) -> Value:
         return _read_number(tree)
     if isinstance(tree, dict):
         tag = next(iter(tree)) if len(tree) == 1 else ""
-        return _read_tag(tag, tree[tag]) if tag.startswith("$") else _read_object(tree, room)
+        return _read_tag(tag, tree[tag]) if tag.startswith("$") else read_object(tree, room, _read)
     assert isinstance(tree, list), "a parsed JSON tree"
-    return _read_list(tree, room)
+    return read_list(tree, room, _read)
 
 
 def _read_number(number: int | float) -> float:
@@ -230,34 +232,6 @@ def _read_number(number: int | float) -> float:
         read = math.inf
     if not math.isfinite(read):
         raise Problem("the number is too large for a float64")
-    return read
-
-
-def _read_object(tree: dict[str, object], room: int) -> dict[str, Value]:
-    if not room:
-        raise too_deep()
-    read: dict[str, Value] = {}
-    name = ""
-    try:
-        for name, item in tree.items():
-            quoted_key(name)
-            read[name] = _read(item, room - 1)
-    except Problem as problem:
-        problem.steps.append(step(name))
-        raise
-    return read
-
-
-def _read_list(tree: list[object], room: int) -> list[Value]:
-    if not room:
-        raise too_deep()
-    read: list[Value] = []
-    try:
-        for item in tree:
-            read.append(_read(item, room - 1))  # noqa: PERF401  # the length tells where it failed
-    except Problem as problem:
-        problem.steps.append(f"[{len(read)}]")
-        raise
     return read
 
 

@@ -17,15 +17,7 @@ import msgpack
 
 from hub.core.heldrow import SentRow
 from hub.errors import BadRequest
-from hub.protocol.value_rules import (
-    MAX_EXACT_INT,
-    MAX_NESTING,
-    Problem,
-    quoted_key,
-    refuse_unpaired_surrogates,
-    step,
-    too_deep,
-)
+from hub.protocol.value_rules import MAX_EXACT_INT, MAX_NESTING, Problem, read_list, read_object, refuse_unpaired_surrogates
 from hub.values import Int64, Value
 
 INT64 = 1
@@ -163,37 +155,9 @@ def _read(tree: object, room: int) -> Value:
             raise Problem("the integer is beyond ±2^53, where numbers are no longer exact; an int64 is extension type 1")
         return float(tree)
     if isinstance(tree, dict):
-        return _read_map(tree, room)
+        return read_object(tree, room, _read)
     if isinstance(tree, list):
-        return _read_array(tree, room)
+        return read_list(tree, room, _read)
     if isinstance(tree, msgpack.ExtType) and tree.code == INT64 and len(tree.data) == 8:
         return Int64(struct.unpack(">q", tree.data)[0])
     raise Problem("the only extension type is 1, an int64 of 8 bytes")
-
-
-def _read_map(tree: dict[Any, object], room: int) -> dict[str, Value]:
-    if not room:
-        raise too_deep()
-    read: dict[str, Value] = {}
-    name: Any = ""
-    try:
-        for name, item in tree.items():
-            quoted_key(name)
-            read[name] = _read(item, room - 1)
-    except Problem as problem:
-        problem.steps.append(step(name))
-        raise
-    return read
-
-
-def _read_array(tree: list[object], room: int) -> list[Value]:
-    if not room:
-        raise too_deep()
-    read: list[Value] = []
-    try:
-        for item in tree:
-            read.append(_read(item, room - 1))  # noqa: PERF401  # the length tells where it failed
-    except Problem as problem:
-        problem.steps.append(f"[{len(read)}]")
-        raise
-    return read

@@ -5,10 +5,13 @@ Used by `json_values` and `msgpack_values`, where the encodings themselves are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from json.encoder import encode_basestring as _quote
+from typing import Any
 
 from hub.errors import FunctionError, LimitExceeded
+from hub.values import Value
 
 MAX_NESTING = 64
 """Containers inside each other, the outermost included; what Convex allows."""
@@ -59,3 +62,35 @@ def refuse_unpaired_surrogates(text: str) -> None:
 
 def too_deep() -> Problem:
     return Problem("nested too deeply", LimitExceeded)
+
+
+Read = Callable[[object, int], Value]
+"""An encoding's own reader of one element, given how many containers may still be opened in it."""
+
+
+def read_object(tree: dict[Any, object], room: int, read: Read) -> dict[str, Value]:
+    if not room:
+        raise too_deep()
+    items: dict[str, Value] = {}
+    name: Any = ""
+    try:
+        for name, item in tree.items():
+            quoted_key(name)
+            items[name] = read(item, room - 1)
+    except Problem as problem:
+        problem.steps.append(step(name))
+        raise
+    return items
+
+
+def read_list(tree: list[object], room: int, read: Read) -> list[Value]:
+    if not room:
+        raise too_deep()
+    items: list[Value] = []
+    try:
+        for item in tree:
+            items.append(read(item, room - 1))  # noqa: PERF401  # the length tells where it failed
+    except Problem as problem:
+        problem.steps.append(f"[{len(items)}]")
+        raise
+    return items
