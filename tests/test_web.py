@@ -1,4 +1,4 @@
-"""What `hub/web` holds is the build of `clients/js/web`, and its types are those of the chat."""
+"""What `hub/web` holds is the build of `clients/js/web`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hub.codegen.typescript import typescript
-from hub.functions import loader
 from tests.scenarios.conftest import node as node  # the fixtures
 from tests.scenarios.pages import web as web
 
@@ -48,14 +46,6 @@ def test_the_source_of_the_page_is_typed(node: str, web: None) -> None:
 @pytest.mark.real
 def test_the_playground_reads_arguments_and_tells_changes(node: str, web: None) -> None:
     assert run(node, "--test", ROOT / "tests" / "js" / "web") == ""
-
-
-def test_the_page_knows_the_chat_as_it_is() -> None:
-    generated = SOURCE / "src" / "_generated"
-
-    made = {name: text.encode() for name, text in typescript(loader.load(ROOT)).items()}
-
-    assert files(generated) == made, "`hub codegen --out clients/js/web/src/_generated` writes them anew"
 
 
 def test_every_package_of_the_page_is_pinned() -> None:

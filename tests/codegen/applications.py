@@ -1,4 +1,4 @@
-"""The applications that TypeScript is generated for, and where the files are that are expected of each."""
+"""The applications that TypeScript is generated for, the files expected of each, and the clients that are compiled with them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EXPECTED = REPOSITORY / "tests" / "js" / "types"
 APPLICATIONS = {"chat": REPOSITORY, "constructs": REPOSITORY / "tests" / "codegen" / "application"}
+CLIENTS = REPOSITORY / "tests" / "js" / "types"
+EXPECTED = {
+    "chat": REPOSITORY / "clients" / "js" / "web" / "src" / "_generated",
+    "constructs": CLIENTS / "constructs" / "_generated",
+}
 
 
 def save(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.codegen.applications import EXPECTED
+from tests.codegen.applications import CLIENTS
 from tests.scenarios.js_client import SCRIPTS
 
 
@@ -14,7 +14,7 @@ def compiled(node: str, folder: Path, settings: Path, version: str) -> str:
     """What `tsc --strict` says about the sources in the folder; nothing if all is well. `settings` is a file for it to have."""
     types = SCRIPTS / "node_modules" / f"convex-{version}" / "dist" / "esm-types" / "*" / "index.d.ts"
     config = {
-        "extends": str(EXPECTED / "tsconfig.json"),
+        "extends": str(CLIENTS / "tsconfig.json"),
         "compilerOptions": {"paths": {"convex/*": [str(types)]}},
         "include": [str(folder)],
     }

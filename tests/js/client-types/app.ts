@@ -4,8 +4,8 @@ import { ConvexClient } from "convex/browser";
 import { ConvexReactClient } from "convex/react";
 import { ApplicationError, HubClient, hubTransport, indexedDbCache, sessionCache, type Value } from "hub-client";
 
-import { api } from "../types/chat/_generated/api";
-import type { Id } from "../types/chat/_generated/dataModel";
+import { api } from "../../../clients/js/web/src/_generated/api";
+import type { Id } from "../../../clients/js/web/src/_generated/dataModel";
 
 declare const chatId: Id<"chats">;
 

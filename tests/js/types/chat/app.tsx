@@ -4,10 +4,10 @@ import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { useMutation, usePaginatedQuery, useQuery } from "convex/react";
 import { anyApi } from "convex/server";
 
-import { api } from "./_generated/api";
-import type { Doc, Id, TableNames } from "./_generated/dataModel";
-import type { QueryCtx } from "./_generated/server";
-import type { Removed, UserMessage } from "./_generated/types";
+import { api } from "../../../../clients/js/web/src/_generated/api";
+import type { Doc, Id, TableNames } from "../../../../clients/js/web/src/_generated/dataModel";
+import type { QueryCtx } from "../../../../clients/js/web/src/_generated/server";
+import type { Removed, UserMessage } from "../../../../clients/js/web/src/_generated/types";
 import type { Equal, Expect, Returns } from "../expect";
 
 export type Claims = Expect<

@@ -3,8 +3,8 @@
 import { ConvexClient } from "convex/browser";
 import { useMutation, usePaginatedQuery, useQuery } from "convex/react";
 
-import { api, internal } from "./_generated/api";
-import type { Doc, Id } from "./_generated/dataModel";
+import { api, internal } from "../../../../clients/js/web/src/_generated/api";
+import type { Doc, Id } from "../../../../clients/js/web/src/_generated/dataModel";
 
 export function Mistakes({ chatId, userId, client }: { chatId: Id<"chats">; userId: Id<"users">; client: ConvexClient }) {
   // @ts-expect-error: no such function
