@@ -14,7 +14,7 @@ import bson.timestamp
 from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
 from bson.datetime_ms import DatetimeMS
 
-__all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "id_of", "is_present", "sort_key"]
+__all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "id_of", "sort_key"]
 
 Value: TypeAlias = Union[bool, int, float, str, bytes, Int64, ObjectId, dt.datetime, "list[Value]", "dict[str, Value]", None]
 Row: TypeAlias = Mapping[str, Value]
@@ -25,11 +25,6 @@ SortKey: TypeAlias = tuple[Any, ...]
 
 def id_of(row: Row) -> RowId:
     return row["_id"]  # type: ignore[return-value]  # every stored row has one, of these types
-
-
-def is_present(value: Value) -> bool:
-    """Whether a `where_present` index has an entry for the value."""
-    return value is not None
 
 
 def sort_key(value: Value) -> SortKey:

@@ -69,11 +69,12 @@ async def send(
         created_at=said_at,
         updated_at=ctx.now,
     )
-    said_id = await _add_once(ctx, chat, said)
-    if assistant_message is None:
-        return Sent(user_message_id=said_id)
-    reply_id = await _add_once(ctx, chat, _reply(said, assistant_message, ctx.now))
-    return Sent(user_message_id=said_id, assistant_message_id=reply_id)
+    messages = [said] if assistant_message is None else [said, _reply(said, assistant_message, ctx.now)]
+    added = [await _add_once(ctx, chat, message) for message in messages]
+    if any(is_new for _, is_new in added):
+        await _stamp(ctx, chat)
+    ids = [message_id for message_id, _ in added]
+    return Sent(user_message_id=ids[0], assistant_message_id=ids[1] if len(ids) > 1 else None)
 
 
 def _reply(said: Message, reply: AssistantMessage, now: float) -> Message:
@@ -93,13 +94,10 @@ def _reply(said: Message, reply: AssistantMessage, now: float) -> Message:
     )
 
 
-async def _add_once(ctx: MutationContext, chat: Chat, message: Message) -> Id[Message]:
-    """Add the message and stamp the chat, unless a message of its name is there; the id of the one that is there then."""
+async def _add_once(ctx: MutationContext, chat: Chat, message: Message) -> tuple[Id[Message], bool]:
+    """Add the message, unless one of its name is there; the id of the one that is there then, and whether it is new."""
     first = await _named(ctx, chat, message.client_message_id)
-    if first is not None:
-        return first.id
-    await _stamp(ctx, chat)
-    return await ctx.db.insert(message)
+    return (first.id, False) if first is not None else (await ctx.db.insert(message), True)
 
 
 @mutation

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from hub.values import Int64, ObjectId, Value, is_present, sort_key
+from hub.core.ranges import IndexKey
+from hub.values import Int64, ObjectId, Value, sort_key
 from tests import builders
 
 MISSING = object()
@@ -127,5 +128,6 @@ def test_what_no_row_can_hold_has_no_place_in_the_order() -> None:
 
 @pytest.mark.parametrize("value", [0, "", False, b"", [], {}])
 def test_only_none_is_not_present(value: Value) -> None:
-    assert is_present(value)
-    assert not is_present(None)
+    index = IndexKey("t", ("name",), unique=True, partial=True)
+    assert index.holds({"name": value})
+    assert not index.holds({"name": None})

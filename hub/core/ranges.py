@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as _replace
 from typing import TypeAlias
 
-from hub.values import Row, SortKey, Value, is_present, sort_key
+from hub.values import Row, SortKey, Value, sort_key
 
 TupleKey: TypeAlias = tuple[SortKey, ...]
 """Several values' keys in a row; compares as MongoDB compares compound keys, and a shorter one comes before all that extend it."""
@@ -53,7 +53,7 @@ class IndexKey:
     def entry(self, row: Row) -> tuple[Value, ...] | None:
         """The row's position, if the index has an entry for it."""
         position = self.position(row)
-        return position if not self.partial or all(map(is_present, position)) else None
+        return position if not self.partial or None not in position else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,9 @@ class IndexRange:
     def contains_key(self, key: TupleKey) -> bool:
         """The same for a whole position's key, for callers that test many ranges of one index."""
         n = len(self.prefix_key)
-        return key[:n] == self.prefix_key and self.start <= key[n:] < self.end
+        if key[:n] != self.prefix_key:
+            return False
+        return (self.lower is None and self.upper is None) or self.start <= key[n:] < self.end
 
     def ending_at(self, row: Row) -> IndexRange:
         """The part that was seen when reading stopped after `row`: up to it, in reading order, without a limit."""

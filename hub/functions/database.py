@@ -142,7 +142,9 @@ class Database:
 
     async def get(self, table: type[RowT], id: Id[RowT]) -> RowT | None:
         """The row with this id, or None: also for a text that is no id."""
-        return (await self.get_many(table, [id]))[0]
+        info = table_of(table)
+        found = await self._transaction.rows(info.collection, stored_ids(id))
+        return next((cast(RowT, decode(info, row)) for row in found.values()), None)
 
     async def get_many(self, table: type[RowT], ids: Sequence[Id[RowT]]) -> list[RowT | None]:
         """The rows with these ids, fetched together, in the order of the ids; None for each that is not there."""
@@ -205,7 +207,9 @@ class WritableDatabase(Database):
         changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
         removed = [name for name in old if name not in new]
         if changed or removed:
-            after = {name: value for name, value in row.items() if name not in removed} | changed
+            after = {**row, **changed}
+            for name in removed:
+                after.pop(name, None)
             for text in info.growing:
                 is_changed = text.text in changed or text.text in removed
                 text.settle(row, after, is_changed=is_changed, still_grows=text.while_(draft))

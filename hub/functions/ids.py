@@ -27,6 +27,7 @@ _SHIFTS = range(120, -1, -10)
 """Where they are in the number: an id is 26 digits of 5 bits, made two at a time."""
 _COUNTER_BITS = 16
 _RANDOM_BITS = 64
+_NO_ID = "Input should be an id (a string)"
 _CREATION_TIME_STEP_MS = 1 / 1024
 """Between two rows of one moment; a float of milliseconds since 1970 still tells them apart."""
 
@@ -46,7 +47,10 @@ class Id(str, Generic[RowT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(_to_id)
+        made = core_schema.no_info_plain_validator_function(_to_id)
+        return core_schema.union_schema(  # what is one already takes no call of Python
+            [core_schema.is_instance_schema(cls), made], mode="left_to_right", custom_error_type="id", custom_error_message=_NO_ID
+        )
 
 
 class Reference:
@@ -67,7 +71,7 @@ def _to_id(value: object) -> Id[Any]:
         return Id(value)
     if isinstance(value, ObjectId):
         return Id(str(value))
-    raise PydanticCustomError("id", "Input should be an id (a string)")
+    raise PydanticCustomError("id", _NO_ID)
 
 
 def stored_ids(row_id: str) -> tuple[RowId, ...]:

@@ -86,8 +86,15 @@ class Overlay:
         entered = [entry.after for entry in self._near(wanted) if entry.after is not None and wanted.contains(entry.after)]
         if entered:
             rows += entered
-            rows.sort(key=lambda row: tuple_key(wanted.index.position(row)), reverse=wanted.descending)
+            if len(rows) > 1:
+                rows.sort(key=lambda row: tuple_key(wanted.index.position(row)), reverse=wanted.descending)
         return rows[: wanted.limit]
+
+    def enters(self, wanted: IndexRange) -> bool:
+        """Whether a written row is in the range now, and none of the written rows was before."""
+        near = self._near(wanted)
+        is_in = any(entry.after is not None and wanted.contains(entry.after) for entry in near)
+        return is_in and not any(entry.before is not None and wanted.contains(entry.before) for entry in near)
 
     def writes(self) -> tuple[Write, ...]:
         """At most one for each row; none for a row that is as it was."""
@@ -137,7 +144,11 @@ def _net(table: str, row_id: RowId, entry: _Written) -> Write | None:
 
 def _update(table: str, row_id: RowId, before: Row, after: Row) -> Update:
     """What makes the one row the other; of a list that only grew, what it grew by."""
-    changed = {name: value for name, value in after.items() if name not in before or not _same(before[name], value)}
+    changed = {
+        name: value
+        for name, value in after.items()
+        if name not in before or ((old := before[name]) is not value and not _same(old, value))
+    }
     lists: dict[str, ListTail] = {}
     for name, value in list(changed.items()):
         old = before.get(name)
@@ -149,8 +160,6 @@ def _update(table: str, row_id: RowId, before: Row, after: Row) -> Update:
 
 
 def _same(one: Value, other: Value) -> bool:
-    if one is other:
-        return True
     try:
         return sort_key(one) == sort_key(other)
     except TypeError:  # a type that only other writers use

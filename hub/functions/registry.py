@@ -153,7 +153,7 @@ class Registry:
 
         Raises FunctionNotFound (unknown, of another kind, internal, in a component) or Unauthorized.
         """
-        name = canonical_path(path)
+        name = path if path in self.functions else canonical_path(path)
         function = self.functions.get(name)
         if component or function is None or (function.internal and not caller.is_trusted):
             hint = "This hub has no components." if component else self._hint(name, kind)

@@ -105,8 +105,12 @@ class _Strand:
 
 def checked(waiting_for: object, coroutine: Coroutine[Any, Any, Any]) -> Request:
     """What a coroutine yielded, if it is a request; else the author's mistake, raised inside it at the line that awaits."""
-    if isinstance(waiting_for, tuple) and waiting_for and all(isinstance(part, Part) for part in waiting_for):
-        return waiting_for
+    if isinstance(waiting_for, tuple) and waiting_for:
+        for part in waiting_for:
+            if not isinstance(part, (ReadRange, ReadRows)):
+                break
+        else:
+            return waiting_for
     place = awaiting_line(coroutine)
     error = ForeignAwait(f"{place}: a function may await only ctx (ctx.db, ctx.gather), nothing else")
     try:

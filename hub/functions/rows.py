@@ -64,8 +64,7 @@ def encode(table: TableInfo, row: Table) -> dict[str, Value]:
         if _SCALARS.issuperset(map(type, row.__dict__.values())) and (checks := table.checks_of_plain_values()) is not None:
             checked: dict[str, object] = checks.validate_python(dict(row.__dict__), by_name=True)[0]
             if _SCALARS.issuperset(map(type, checked.values())):
-                values = [(field.stored, checked[field.python]) for field in table.fields]
-                return {name: _encode_field(table, name, value) for name, value in values if value is not None}
+                return _stored_scalars(table, checked)
         made = type(row).model_validate(dict(row.__dict__), by_name=True)  # lists in it may have been changed since
     except ValidationError as error:
         raise InvalidRow(f"{table.name}: {describe(error)}") from None
@@ -74,6 +73,21 @@ def encode(table: TableInfo, row: Table) -> dict[str, Value]:
     for name in table.indexed:
         if isinstance(stored.get(name), list):
             raise InvalidRow(f"{table.name}.{name}: a list in an indexed field: MongoDB would index each item, in no one place")
+    return stored
+
+
+def _stored_scalars(table: TableInfo, values: Mapping[str, object]) -> dict[str, Value]:
+    """One loop, for this is most of what is written: what is stored as it is takes no call."""
+    stored: dict[str, Value] = {}
+    for field in table.fields:
+        value = values[field.python]
+        if value is None:
+            continue
+        name, kind = field.stored, type(value)
+        if kind is float or (kind is str and name not in table.object_id_fields and value.isascii()):  # type: ignore[attr-defined]
+            stored[name] = value  # type: ignore[assignment]  # mypy does not narrow by `kind`
+        else:
+            stored[name] = _encode_field(table, name, value)
     return stored
 
 

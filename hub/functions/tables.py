@@ -96,6 +96,7 @@ class TableInfo:
     fields: tuple[Field, ...]
     place: str
     indexes: list[AnyIndex] = field(default_factory=list)
+    unique_keys: list[IndexKey] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     growing: list[GrowingText] = field(default_factory=list)
     object_id_fields: frozenset[str] = frozenset()
@@ -135,6 +136,8 @@ class TableInfo:
                 self.problems.append(f"{index.place}: this index of {self.class_name} is already declared at {known.place}")
                 return
         self.indexes.append(index)
+        if index.key.unique:
+            self.unique_keys.append(index.key)
         self.indexed = self.indexed.union(index.key.fields)
         self._refuse_indexed({text.text for text in self.growing}.intersection(index.key.fields), index.place)
 
@@ -148,9 +151,6 @@ class TableInfo:
     def _refuse_indexed(self, growing: Collection[str], place: str) -> None:
         """An index would see the text without its parts."""
         self.problems += [f"{place}: {self.class_name}: {name!r} cannot both grow and be in an index" for name in growing]
-
-    def unique_keys(self) -> list[IndexKey]:
-        return [index.key for index in self.indexes if index.key.unique]
 
     def declared(self) -> DeclaredTable:
         return DeclaredTable(self.collection, tuple(index.key for index in self.indexes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hub.core.heldrow import HeldRow
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
 from hub.core.readset import ReadSet
 from hub.errors import LimitExceeded, UniqueViolation
@@ -15,7 +16,7 @@ from hub.functions.overlay import Overlay
 from hub.functions.requests import ReadRange, ReadRows
 from hub.functions.tables import TableInfo
 from hub.functions.usage import Usage
-from hub.values import Row, RowId, id_of
+from hub.values import Row, RowId, Value, id_of
 
 
 class Transaction:
@@ -53,36 +54,37 @@ class Transaction:
 
     async def rows(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row]:
         """The rows there are, by stored id."""
-        self.reads.rows.update([(table, row_id) for row_id in ids])
-        unknown = tuple(dict.fromkeys([row_id for row_id in ids if not self._is_known((table, row_id))]))
+        places = [(table, row_id) for row_id in ids]
+        self.reads.rows.update(places)
+        unknown = tuple(dict.fromkeys([place[1] for place in places if place not in self._known and place not in self.overlay]))
         if len(unknown) > self._usage.rows_left:
             raise LimitExceeded(f"more rows of {table} by id than a run may read: {len(unknown)}")
         if unknown:
             found = await ReadRows(table, unknown)
             self._known.update(((table, row_id), found.get(row_id)) for row_id in unknown)
             self._usage.count_read(list(found.values()))
-        return {row_id: row for row_id in ids if (row := self._now((table, row_id))) is not None}
+        return {place[1]: row for place in places if (row := self._now(place)) is not None}
 
     async def put(self, table: TableInfo, row: Row, before: Row | None, *, is_replaced: bool = False) -> None:
         """Write the row over `before`, which is how this run saw it. Raises UniqueViolation, LimitExceeded."""
-        for key in table.unique_keys():
+        for key in table.unique_keys:
             taken = key.entry(row)
             if taken is not None and (before is None or tuple_key(key.position(before)) != tuple_key(taken)):
-                await self._check_free(table, key, row)
-        place = (table.collection, id_of(row))
-        self._usage.count_write(*place, row)
-        self.overlay.put(place, self._known.get(place), row, is_replaced=is_replaced)
+                await self._check_free(table, key, row, taken)
+        place, held = (table.collection, id_of(row)), HeldRow(row)  # its size is asked for now, and by whoever keeps it in memory
+        self._usage.count_write(*place, held)
+        self.overlay.put(place, self._known.get(place), held, is_replaced=is_replaced)
 
     def delete(self, table: TableInfo, row: Row) -> None:
         place = (table.collection, id_of(row))
         self._usage.count_write(*place, None)
         self.overlay.put(place, self._known.get(place), None)
 
-    async def _check_free(self, table: TableInfo, key: IndexKey, row: Row) -> None:
+    async def _check_free(self, table: TableInfo, key: IndexKey, row: Row, taken: tuple[Value, ...]) -> None:
         """An ordinary read: whoever takes the key before this commits makes the run stale."""
-        holders = await self.range(IndexRange(key, prefix=key.position(row), limit=1))
+        holders = await self.range(IndexRange(key, prefix=taken, limit=1))
         if holders and holders[0]["_id"] != row["_id"]:
-            fields = ", ".join(f"{name} {value!r}" for name, value in zip(key.fields, key.position(row), strict=True))
+            fields = ", ".join(f"{name} {value!r}" for name, value in zip(key.fields, taken, strict=True))
             raise UniqueViolation(f"{table.name} already has a row with {fields}")
 
     def _capped(self, wanted: IndexRange) -> IndexRange:
@@ -93,9 +95,6 @@ class Transaction:
     def _learn(self, table: str, rows: Sequence[Row]) -> None:
         for row in rows:
             self._known[table, id_of(row)] = row
-
-    def _is_known(self, place: tuple[str, RowId]) -> bool:
-        return place in self.overlay or place in self._known
 
     def _now(self, place: tuple[str, RowId]) -> Row | None:
         return self.overlay.row(place) if place in self.overlay else self._known[place]

@@ -181,7 +181,7 @@ class BatchRows:
     def proves(self, key: IndexRange) -> bool:
         """Whether a row that is written has this unique key, and none that had it is written: then the database refuses all of it
         if the key is taken."""
-        return bool(self._overlay.merged(key, [])) and not self._overlay.moved_out(key)
+        return self._overlay.enters(key)
 
     def apply(self, writes: Iterable[Write]) -> None:
         """From now on reads see them. Whoever wrote a row had read it here, so how it was before is known."""

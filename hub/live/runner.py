@@ -127,21 +127,23 @@ class Runner:
     ) -> Run | None:
         """Without waiting for anything; None if the function asks for something that is not in memory, or fails for the hub's fault
         or a limit's: then `run` has to say what it depends on."""
+        began = self._clock.monotonic()
         try:
-            with self._metrics.run_seconds.time():
-                finished = run_now(
-                    function,
-                    args,
-                    caller=caller,
-                    memory=memory,
-                    now=self._clock.now() * 1000,
-                    journal=journal,
-                    ids=self._ids,
-                    limits=self._limits,
-                )
+            finished = run_now(
+                function,
+                args,
+                caller=caller,
+                memory=memory,
+                now=self._clock.now() * 1000,
+                journal=journal,
+                ids=self._ids,
+                limits=self._limits,
+            )
         except Exception:
             log.exception("a run in memory failed", extra={"function": function.name})
             return None
+        finally:
+            self._metrics.run_seconds.observe(self._clock.monotonic() - began)
         if finished is None or isinstance(finished.error, LimitExceeded):
             return None
         return self._told(function, finished)
