@@ -294,14 +294,10 @@ async def test_a_table_declared_while_the_feed_runs_is_reset_once_and_followed_f
     await feed.next()
     await notes.insert_one({"_id": "left out"})
     await feed.until(await store.barrier(feed.position))
-
-    async def drain() -> None:
-        while not feed.commits:
-            await feed.next()
-
-    draining = asyncio.create_task(drain())
-    await store.prepare([MESSAGES, DeclaredTable("notes", ())], drop_unused=False)
-    await draining
+    preparing = asyncio.create_task(store.prepare([MESSAGES, DeclaredTable("notes", ())], drop_unused=False))
+    await client[database_name]["elsewhere"].insert_one({})  # without writes the database's time stands still for up to 10 s
+    while not (preparing.done() and feed.commits):
+        await feed.next()
     await notes.insert_one({"_id": "after"})
     changes = await marked(feed, client, database_name)
     assert changes == [TableReset("notes"), RowChange("notes", "after", "insert", {"_id": "after"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hub.store import DeclaredTable
 from hub.timestamps import Timestamp
 from hub.values import ObjectId, Value, sort_key
 from tests.builders import at_least, at_most, in_chat, indexed_values, less_than, more_than
+from tests.contract.databases import Feed
 from tests.mongo.conftest import Client
 
 pytestmark = pytest.mark.real
@@ -92,11 +94,15 @@ async def test_a_timestamp_that_the_server_has_forgotten_is_too_old(store: Mongo
 
 
 async def test_a_read_before_its_index_was_made_is_too_old(store: MongoStore, client: Client, database_name: str) -> None:
-    before = (await anext(store.follow())).position
+    feed = Feed(store)
+    before = (await feed.next()).position
     by_title = IndexKey("messages", ("title", "_id"))
-    await store.prepare([DeclaredTable("messages", (by_title,))], drop_unused=False)
+    preparing = asyncio.create_task(store.prepare([DeclaredTable("messages", (by_title,))], drop_unused=False))
+    while not preparing.done():  # it waits until the feed has come by
+        await feed.next()
     with pytest.raises(SnapshotTooOld):
         await store.read(IndexRange(by_title), before)
+    await feed.close()
 
 
 async def test_a_collection_that_does_not_exist_is_an_empty_table(store: MongoStore) -> None:
