@@ -43,6 +43,10 @@ Handler: TypeAlias = Callable[[Request, Caller], Awaitable[str]]
 NO_ACTIONS = "This hub has no actions yet: call a query or a mutation, and do outside work in your own server"
 
 
+class CallRoute(Route):
+    """A route whose endpoint answers every error itself."""
+
+
 class HttpCalls:
     def __init__(self, calls: Calls, authenticator: Authenticator, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._calls, self._authenticator = calls, authenticator
@@ -65,14 +69,16 @@ class HttpCalls:
     # --- one request -----------------------------------------------------------------------------------------------
 
     def _route(self, path: str, handler: Handler, *methods: str) -> Route:
+        seconds = self._metrics.http_seconds.labels(path)
+
         async def endpoint(request: Request) -> Response:
             started = self._clock.monotonic()
             response = await self._respond(handler, request)
             self._metrics.http_requests.labels(path, str(response.status_code)).inc()
-            self._metrics.http_seconds.labels(path).observe(self._clock.monotonic() - started)
+            seconds.observe(self._clock.monotonic() - started)
             return response
 
-        return Route(path, endpoint, methods=methods or ["POST"])
+        return CallRoute(path, endpoint, methods=methods or ["POST"])
 
     async def _respond(self, handler: Handler, request: Request) -> Response:
         if self._running >= self._settings.http_requests_max:
