@@ -71,9 +71,12 @@ class Bound:
         object.__setattr__(self, "key", tuple_key(self.values))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class IndexRange:
-    """A part of one index. Equal and hashable by what it reads: keys, not Python's idea of equal values."""
+    """A part of one index. Equal and hashable by what it reads: keys, not Python's idea of equal values.
+
+    Nobody changes one. It is not declared frozen because each read makes some: 1.5 µs if it is, 0.7 as it is.
+    """
 
     index: IndexKey
     prefix: tuple[Value, ...] = field(default=(), compare=False)
@@ -84,7 +87,7 @@ class IndexRange:
     prefix_key: TupleKey = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prefix_key", tuple_key(self.prefix))
+        self.prefix_key = tuple_key(self.prefix)
 
     @property
     def table(self) -> str:
@@ -135,14 +138,9 @@ class IndexRange:
         if limit == self.limit:
             return self
         other: IndexRange = object.__new__(IndexRange)
-        give = object.__setattr__
-        give(other, "index", self.index)
-        give(other, "prefix", self.prefix)
-        give(other, "lower", self.lower)
-        give(other, "upper", self.upper)
-        give(other, "descending", self.descending)
-        give(other, "limit", limit)
-        give(other, "prefix_key", self.prefix_key)
+        other.index, other.prefix, other.prefix_key = self.index, self.prefix, self.prefix_key
+        other.lower, other.upper, other.descending = self.lower, self.upper, self.descending
+        other.limit = limit
         return other
 
 

@@ -172,7 +172,7 @@ class Database:
             raise FunctionError(f"{named!r} has {len(named.fields)} fields, not {len(values)}")
         if named.key.partial and len(values) < len(named.fields):
             raise FunctionError(f"{named!r} has only rows where its fields are present: it can be read only with all of them")
-        prefix = tuple(encode_key(named.table, field, value) for field, value in zip(named.fields, values, strict=False))
+        prefix = tuple([encode_key(named.table, field, value) for field, value in zip(named.fields, values, strict=False)])
         return Rows(self, named, IndexRange(named.key, prefix))
 
 

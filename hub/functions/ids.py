@@ -23,8 +23,8 @@ RowT = TypeVar("RowT", bound="Table")
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case: its order is the order of the digits
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
-_SHIFTS = range(120, -1, -10)
-"""Where they are in the number: an id is 26 digits of 5 bits, made two at a time."""
+_MS_SHIFTS, _REST_SHIFTS = range(40, -1, -10), range(70, -1, -10)
+"""Where they are in the two parts of an id, which has 26 digits of 5 bits, made two at a time: 10 for the time, 16 for the rest."""
 _COUNTER_BITS = 16
 _RANDOM_BITS = 64
 _NO_ID = "Input should be an id (a string)"
@@ -88,19 +88,25 @@ class IdSource:
 
     def __init__(self) -> None:
         self._ms = 0
+        self._ms_digits = ""
         self._counter = 0
         self._creation_time = 0.0
 
     def new_id(self, now: float) -> str:
         """`now` is in milliseconds since the epoch; time that goes back is held until it has caught up."""
-        if int(now) > self._ms:
-            self._ms, self._counter = int(now), 0
+        ms = int(now)
+        if ms > self._ms:
+            self._begin(ms)
         else:
             self._counter += 1
             if self._counter >> _COUNTER_BITS:
-                self._ms, self._counter = self._ms + 1, 0
-        number = (self._ms << _COUNTER_BITS | self._counter) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+                self._begin(self._ms + 1)
+        rest = self._counter << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+        return self._ms_digits + "".join([_PAIRS[rest >> shift & 1023] for shift in _REST_SHIFTS])
+
+    def _begin(self, ms: int) -> None:
+        self._ms, self._counter = ms, 0
+        self._ms_digits = "".join([_PAIRS[ms >> shift & 1023] for shift in _MS_SHIFTS])
 
     def new_object_id(self) -> ObjectId:
         return ObjectId()

@@ -65,6 +65,11 @@ class Overlay:
         for (index, length), written_by_prefix in self._written_by_prefix.get(place[0], {}).items():
             _enter(written_by_prefix, index, length, known, place[1], entered)
 
+    def is_near(self, wanted: IndexRange) -> bool:
+        """Whether the range may differ from the database's: a written row stands, or stood, under its prefix. Only where the rows
+        before are known that were put in."""
+        return bool(self._near(wanted))
+
     def widened(self, wanted: IndexRange) -> IndexRange:
         """What to read from the database so that `merged` can fill the limit: as many more as rows may have left the range."""
         if wanted.limit is None:

@@ -39,13 +39,20 @@ def decode(table: TableInfo, stored: Row) -> Table:
     form = stored.form
     if not isinstance(form, RowForm) or form.table is not table:
         row = _decoded(table, stored)
-        is_flat = all(type(value) in _IMMUTABLE or isinstance(value, enum.Enum) for value in row.__dict__.values())
+        values = row.__dict__.values()
+        is_flat = _IMMUTABLE.issuperset(map(type, values)) or all(
+            type(value) in _IMMUTABLE or isinstance(value, enum.Enum) for value in values
+        )
         stored.form = form = RowForm(table, row if is_flat else None)
     return _decoded(table, stored) if form.row is None else cast(Table, form.row)._copy_of_held(form)
 
 
 def _decoded(table: TableInfo, stored: Row) -> Table:
-    values = {field.python: _own(stored[field.stored]) for field in table.fields if field.stored in stored}
+    values: dict[str, Value] = {}
+    for field in table.fields:
+        if field.stored in stored:
+            value = stored[field.stored]
+            values[field.python] = value if type(value) in _SCALARS else _own(value)
     raw_id = cast(RowId, stored["_id"])
     for text in table.growing:
         if stored.get(text.parts):
@@ -54,7 +61,7 @@ def _decoded(table: TableInfo, stored: Row) -> Table:
         row = table.row_type.model_validate(values, by_name=True)
     except ValidationError:
         row = _decode_loosely(table, raw_id, values)
-    row._state = RowState(str(raw_id), raw_id, _creation_time(table, stored))
+    row._set_state(RowState(str(raw_id), raw_id, _creation_time(table, stored)))
     return row
 
 
@@ -136,6 +143,8 @@ def _by_stored_name(table: TableInfo, error: ValidationError) -> str:
 
 def _creation_time(table: TableInfo, stored: Row) -> float:
     value = stored.get("_creationTime")
+    if type(value) is float:
+        return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, dt.datetime):

@@ -52,9 +52,14 @@ class _Walk:
         self._bytes_left = max_bytes
 
     def taken_in(self, value: Value, depth: int) -> Value:
-        self._check_depth(depth)
-        if type(value) is str:  # the frequent type, without a match
-            return self._text(value)
+        if depth > self._max_depth:
+            self._check_depth(depth)
+        kind = type(value)
+        if kind is str:  # the frequent types, without a match
+            return self._text(value)  # type: ignore[arg-type]  # mypy does not narrow by `kind`
+        if kind is dict:
+            self._spend(2)
+            return {self._text(name): self.taken_in(item, depth + 1) for name, item in value.items()}  # type: ignore[union-attr]
         match value:
             case float():
                 self._spend(8)

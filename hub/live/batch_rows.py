@@ -94,9 +94,10 @@ class BatchRows:
 
     def read_now(self, wanted: IndexRange) -> list[Row] | None:
         """None if it has to be read in the database."""
-        widened = self._overlay.widened(wanted)
+        is_near = self._overlay.is_near(wanted)
+        widened = self._overlay.widened(wanted) if is_near else wanted
         base = self._under.read_now(widened) if self._under is not None else self._at_hand(widened)
-        return None if base is None else self._overlay.merged(wanted, base)
+        return base if base is None or not is_near else self._overlay.merged(wanted, base)
 
     def get_now(self, table: str, ids: Sequence[RowId]) -> dict[RowId, Row | None] | None:
         """None if one of them has to be read in the database; a row that is not there is None."""
@@ -128,10 +129,12 @@ class BatchRows:
 
     def guess(self, wanted: IndexRange) -> list[Row] | None:
         """Without asking the database: what the batch wrote. None where that, or something that was read, says more."""
-        if (self._ranges and wanted.unlimited() in self._ranges) or self._overlay.moved_out(wanted):
+        if self._ranges and wanted.unlimited() in self._ranges:
             return None
         under = [] if self._under is None else self._under.guess(wanted)
-        return None if under is None else self._overlay.merged(wanted, under)
+        if under is None or not self._overlay.is_near(wanted):
+            return under
+        return None if self._overlay.moved_out(wanted) else self._overlay.merged(wanted, under)
 
     # --- in the database -----------------------------------------------------------------------------------------------
 

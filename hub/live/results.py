@@ -52,7 +52,7 @@ def same_result(one: Result, other: Result) -> bool:
 def to_record(result: Result) -> bytes:
     """What a request record keeps of an answer."""
     if isinstance(result, Success):
-        return json.dumps({"value": result.value, "logLines": result.log_lines}).encode("utf-8")
+        return f'{{"value": {json.dumps(result.value)}, "logLines": {json.dumps(result.log_lines)}}}'.encode()
     kept = {"message": result.message, "code": result.code, "data": result.data, "logLines": result.log_lines}
     return json.dumps(kept).encode("utf-8")
 
