@@ -8,19 +8,21 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias, Union
+from typing import Any, Final, TypeAlias, Union
 
 import bson.timestamp
 from bson import Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex
 from bson.datetime_ms import DatetimeMS
 
-__all__ = ["Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "id_of", "sort_key"]
+__all__ = ["TEXT_RANK", "Int64", "ObjectId", "Row", "RowId", "SortKey", "Value", "id_of", "sort_key"]
 
 Value: TypeAlias = Union[bool, int, float, str, bytes, Int64, ObjectId, dt.datetime, "list[Value]", "dict[str, Value]", None]
 Row: TypeAlias = Mapping[str, Value]
 RowId: TypeAlias = Union[str, ObjectId]
 SortKey: TypeAlias = tuple[Any, ...]
 """Orders as MongoDB's indexes do, is hashable, and is equal exactly where MongoDB's equality is (1 and 1.0, not True and 1)."""
+TEXT_RANK: Final = 3
+"""Begins the key of a text."""
 
 
 def id_of(row: Row) -> RowId:
@@ -34,7 +36,7 @@ def sort_key(value: Value) -> SortKey:
     binary (length, then bytes), ObjectId, booleans, dates. Others' rows may hold BSON's remaining types, so these have a place too.
     """
     if type(value) is str or (isinstance(value, str) and not isinstance(value, Code)):
-        return (3, value)  # Python compares code points, which is the order of UTF-8 bytes
+        return (TEXT_RANK, value)  # Python compares code points, which is the order of UTF-8 bytes
     if value is None:
         return (1,)
     if isinstance(value, bool):

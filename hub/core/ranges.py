@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as _replace
 from typing import TypeAlias
 
-from hub.values import Row, SortKey, Value, sort_key
+from hub.values import TEXT_RANK, Row, SortKey, Value, sort_key
 
 TupleKey: TypeAlias = tuple[SortKey, ...]
 """Several values' keys in a row; compares as MongoDB compares compound keys, and a shorter one comes before all that extend it."""
@@ -145,4 +145,5 @@ class IndexRange:
 
 
 def tuple_key(values: tuple[Value, ...]) -> TupleKey:
-    return tuple([sort_key(value) for value in values])
+    """Most values are texts, and take no call."""
+    return tuple([(TEXT_RANK, value) if type(value) is str else sort_key(value) for value in values])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hub.core.deltas import ListTail, new_tail
 from hub.core.ranges import IndexKey, IndexRange, TupleKey, tuple_key
@@ -25,6 +26,9 @@ class _Written:
     is_replaced: bool = False
 
 
+_WrittenByPrefix: TypeAlias = dict[TupleKey, dict[RowId, _Written]]
+
+
 class Overlay:
     """Rows by table and id, in the order in which they were first written.
 
@@ -35,7 +39,9 @@ class Overlay:
     def __init__(self) -> None:
         self._written: dict[Place, _Written] = {}
         self._written_by_table: dict[str, dict[RowId, _Written]] = {}
-        self._written_by_prefix: dict[str, dict[tuple[IndexKey, int], dict[TupleKey, dict[RowId, _Written]]]] = {}
+        self._written_by_prefix: dict[tuple[IndexKey, int], _WrittenByPrefix] = {}
+        self._looked_up: dict[str, list[tuple[IndexKey, int, _WrittenByPrefix]]] = {}
+        """By table, all of `_written_by_prefix`."""
 
     def __len__(self) -> int:
         return len(self._written)
@@ -62,7 +68,7 @@ class Overlay:
             known.after = after
             known.is_replaced = known.is_replaced or is_replaced
             entered = (after,)
-        for (index, length), written_by_prefix in self._written_by_prefix.get(place[0], {}).items():
+        for index, length, written_by_prefix in self._looked_up.get(place[0], ()):
             _enter(written_by_prefix, index, length, known, place[1], entered)
 
     def is_near(self, wanted: IndexRange) -> bool:
@@ -103,27 +109,27 @@ class Overlay:
 
     def writes(self) -> tuple[Write, ...]:
         """At most one for each row; none for a row that is as it was."""
-        net = (_net(table, row_id, entry) for (table, row_id), entry in self._written.items())
-        return tuple(write for write in net if write is not None)
+        net = [_net(table, row_id, entry) for (table, row_id), entry in self._written.items()]
+        return tuple([write for write in net if write is not None])
 
     def _near(self, wanted: IndexRange) -> Collection[_Written]:
         """At least those that stand, or stood in the database, under the range's prefix."""
-        index = wanted.index
-        written = self._written_by_table.get(index.table)
-        if not written:
-            return ()
-        place = (index, len(wanted.prefix))
-        written_by_prefix = self._written_by_prefix.setdefault(index.table, {}).get(place)
+        index, length = wanted.index, len(wanted.prefix)
+        written_by_prefix = self._written_by_prefix.get((index, length))
         if written_by_prefix is None:
-            written_by_prefix = self._written_by_prefix[index.table][place] = {}
+            written = self._written_by_table.get(index.table)
+            if written is None:
+                return ()
+            written_by_prefix = self._written_by_prefix[index, length] = {}
+            self._looked_up.setdefault(index.table, []).append((index, length, written_by_prefix))
             for row_id, entry in written.items():
-                _enter(written_by_prefix, *place, entry, row_id, (entry.before, entry.after))
+                _enter(written_by_prefix, index, length, entry, row_id, (entry.before, entry.after))
         near = written_by_prefix.get(wanted.prefix_key)
         return () if near is None else near.values()
 
 
 def _enter(
-    written_by_prefix: dict[TupleKey, dict[RowId, _Written]],
+    written_by_prefix: _WrittenByPrefix,
     index: IndexKey,
     length: int,
     entry: _Written,

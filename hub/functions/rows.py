@@ -91,8 +91,10 @@ def _stored_scalars(table: TableInfo, values: Mapping[str, object]) -> dict[str,
         if value is None:
             continue
         name, kind = field.stored, type(value)
-        if kind is float or (kind is str and name not in table.object_id_fields and value.isascii()):  # type: ignore[attr-defined]
+        if kind is float:
             stored[name] = value  # type: ignore[assignment]  # mypy does not narrow by `kind`
+        elif (kind is str or kind is Id) and name not in table.object_id_fields and value.isascii():  # type: ignore[attr-defined]
+            stored[name] = str.__str__(value)
         else:
             stored[name] = _encode_field(table, name, value)
     return stored

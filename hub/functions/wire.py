@@ -148,13 +148,15 @@ class _Walk:
         return int.__int__(value)
 
     def _text(self, value: str) -> str:
-        if not value.isascii():
+        if value.isascii():
+            self._bytes_left -= len(value) + 2
+        else:
             try:
-                self._spend(len(value.encode()))
+                self._bytes_left -= len(value.encode())
             except UnicodeEncodeError:
                 raise self._error(f"{self._where} holds a string with an unpaired surrogate (half a character)") from None
-        else:
-            self._spend(len(value) + 2)
+        if self._bytes_left < 0:
+            self._spend(0)
         return str.__str__(value)  # an Id becomes a plain string
 
     def _key(self, name: object) -> str:

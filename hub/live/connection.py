@@ -91,10 +91,12 @@ class Connection:
     def receive(self, message: ClientMessage) -> Verify | None:
         """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
         self._engine.metrics.messages_received.labels(type(message).__name__).inc()
-        verify = self._perform(self._session.receive(message))
+        effects = self._session.receive(message)
+        verify = self._perform(effects)
         self._has_query_set = self._has_query_set or isinstance(message, ModifyQuerySet)
         self._wait_for_quiet()
-        self.refresh()
+        if not (len(effects) == 1 and isinstance(effects[0], RunMutation)):  # a mutation shows nothing before it is answered
+            self.refresh()
         return verify
 
     def malformed(self, error: BadRequest) -> None:

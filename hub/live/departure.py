@@ -12,7 +12,7 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hub.clock import Clock
 from hub.core.commits import BatchId
@@ -53,7 +53,7 @@ class Departure:
         if self.ts is None:
             self.ts = ts
             for done in self.batch.done:
-                self.reply(done.member, replace(done.answer, ts=ts))
+                self.reply(done.member, Answer(done.answer.result, ts, done.answer.error))
             self.decided.set()
 
 

@@ -45,10 +45,10 @@ def doubted(change: RowChange | TableReset, indexed: Mapping[str, frozenset[str]
     counts as unresolved, which concerns everybody who read a range of the table."""
     if not isinstance(change, RowChange) or change.after is None:
         return change
-    fields = indexed.get(change.table, frozenset())
-    if not any(isinstance(change.after.get(name), list) for name in fields):
-        return change
-    return replace(change, kind="update", after=None)
+    for name in indexed.get(change.table, ()):
+        if isinstance(change.after.get(name), list):
+            return replace(change, kind="update", after=None)
+    return change
 
 
 class _Known:
