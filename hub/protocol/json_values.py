@@ -63,7 +63,7 @@ def canonical(args: Mapping[str, Value]) -> str:
 def quoted(text: str) -> str:
     """A message for people may hold anything, also half a character, which the Rust client would not read."""
     whole = text if text.isascii() else text.encode(errors="replace").decode()
-    return json.dumps(whole, ensure_ascii=False)
+    return _quote(whole)
 
 
 def utf8_length(text: str) -> int:
@@ -114,7 +114,9 @@ def _write_object(items: Mapping[str, Value], room: int, ordered: bool) -> str:
     name = ""
     try:
         for name in sorted(items, key=quoted_key) if ordered else items:
-            fields.append(quoted_key(name) + _write(items[name], room - 1, ordered))
+            key, value = quoted_key(name), items[name]
+            is_plain = type(value) is str and value.isascii()  # as most are: a call less
+            fields.append(key + (_quote(value) if is_plain else _write(value, room - 1, ordered)))  # type: ignore[arg-type]
     except Problem as problem:
         problem.steps.append(step(name))
         raise

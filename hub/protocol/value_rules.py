@@ -76,7 +76,7 @@ def read_object(tree: dict[Any, object], room: int, read: Read) -> dict[str, Val
     try:
         for name, item in tree.items():
             quoted_key(name)
-            items[name] = read(item, room - 1)
+            items[name] = item if type(item) is str and item.isascii() else read(item, room - 1)
     except Problem as problem:
         problem.steps.append(step(name))
         raise
