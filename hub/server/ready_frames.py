@@ -1,8 +1,9 @@
 """ReadyFrames: uvicorn's WebSocket protocol, and one thing more: it takes frames that are ready for the transport.
 
 uvicorn makes one for each socket (`hub.wiring` names the class). An application finds it in `scope["extensions"]["hub.frames"]` and
-may then write whole messages at once, without a task that awaits `send`. All else, the handshake, reading, pings, closing, is
-uvicorn's and ASGI's as ever. Messages of both ways do not mix: each of them is written whole.
+may then write whole messages at once, without a task that awaits `send`, and take a client's message at once, without one that
+awaits `receive`. All else, the handshake, pings, closing, is uvicorn's and ASGI's as ever. Messages of both ways do not mix: each
+of them is written whole, and none is taken before one that waits.
 
 Compression (permessage-deflate) is chosen for each message: RSV1 says so in its frame. It pays where the window still holds the
 last message, and costs several times what writing does: so it is for frames of a few kB that few sessions get.
@@ -11,7 +12,7 @@ last message, and costs several times what writing does: so it is for frames of 
 from __future__ import annotations
 
 from asyncio.transports import BaseTransport
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +52,8 @@ class ReadyFrames(WebSocketsSansIOProtocol):
     """`listener` is told when the transport pauses and resumes. The transport counts as paused as long as it holds anything."""
 
     listener: Listener | None = None
+    take: Callable[[str | bytes], bool] | None = None
+    """Handles a message of the client, or says False: then it waits, and so do those after it, for who awaits `receive`."""
     is_paused = False
     contexts = DeflateContexts(0)
     _compresses = False
@@ -79,6 +82,21 @@ class ReadyFrames(WebSocketsSansIOProtocol):
         else:
             self.transport.writelines(frame.ready())
         return True
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message has come. uvicorn's way has a queue, a task that wakes, and a pause of the socket until then."""
+        if self.take is None or self.close_sent or not self.queue.empty() or not self._is_taken(self.take):
+            super().send_receive_event_to_app()
+
+    def _is_taken(self, take: Callable[[str | bytes], bool]) -> bool:
+        data = b"".join(self.frames)
+        try:
+            is_taken = take(data.decode() if self.curr_msg_data_type == "text" else data)
+        except UnicodeDecodeError:
+            return False  # uvicorn ends the connection
+        if is_taken:
+            self.frames = []
+        return is_taken
 
     @property
     def unsent_bytes(self) -> int:

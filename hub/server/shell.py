@@ -1,8 +1,9 @@
 """Shells: what is around one sync session: its reading, its writing, the expiry of its token.
 
 Messages are handled strictly in order: while a token is verified the next one stays in the socket, and so it does while the client
-does not read what is meant for it. There are two ways to write. `ReadyShell` writes at once, where the server takes ready frames
-(`hub.server.ready_frames`): it has no task of its own. `SendingShell` has a task that awaits ASGI's `send`: any server will do.
+does not read what is meant for it. There are two ways to read and write. `ReadyShell` writes at once, where the server takes ready
+frames (`hub.server.ready_frames`), and handles a message when it comes, unless something must be waited for. `SendingShell` has a
+task that awaits ASGI's `send`: any server will do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hub.clock import Clock
 from hub.errors import BadRequest, HubError, Unauthorized
 from hub.live.connection import Connection
 from hub.protocol.frames import Frame
-from hub.protocol.messages import Close, Verify
+from hub.protocol.messages import Authenticate, Close, Verify
 from hub.server.ready_frames import ReadyFrames
 from hub.server.tokens import Authenticator
 
@@ -38,6 +39,7 @@ class Shell(ABC):
         self._authenticator = authenticator
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
+        self._is_idle = False  # whether the reading task waits for a message, and for nothing else
 
     @property
     @abstractmethod
@@ -70,9 +72,14 @@ class Shell(ABC):
     async def _read(self) -> None:
         connection = self.connection
         while True:
+            self._is_idle = True
             frame = await self._socket.receive()
+            self._is_idle = False
             if frame["type"] == "websocket.disconnect":
                 return
+            while connection.is_full and not connection.is_over:
+                connection.has_room.clear()
+                await connection.has_room.wait()
             if connection.is_over:
                 continue
             try:
@@ -84,9 +91,6 @@ class Shell(ABC):
                 continue
             if verify is not None:
                 await self._verify(verify)
-            while connection.is_full and not connection.is_over:
-                connection.has_room.clear()
-                await connection.has_room.wait()
 
     async def _verify(self, verify: Verify) -> None:
         try:
@@ -139,14 +143,34 @@ class ReadyShell(Shell):
 
     async def _serve(self) -> None:
         self._frames.listener = self.connection
+        self._frames.take = self._take
         self.connection.resumed()  # the handshake is over
         try:
             await self._read()
         finally:
-            self._frames.listener = None
+            self._frames.listener = self._frames.take = None
             if self._closing is not None:
                 self._closing.cancel()
                 await asyncio.gather(self._closing, return_exceptions=True)
+
+    def _take(self, payload: str | bytes) -> bool:
+        """A message at once, without the reading task: as long as that waits for nothing else, and need not wait for this one."""
+        connection = self.connection
+        if not self._is_idle or connection.is_full:
+            return False
+        if connection.is_over:
+            return True
+        try:
+            message = connection.outbox.wire_format.read(payload)
+            if isinstance(message, Authenticate):
+                return False
+            connection.receive(message)
+        except BadRequest as error:
+            connection.malformed(error)
+        except Exception:
+            log.exception("session ended by an error of the hub")
+            self._frames.abort()
+        return True
 
     async def _end(self, close: Close) -> None:
         if not await self._close(close):
