@@ -18,8 +18,9 @@ from websockets.frames import Frame, Opcode
 
 from hub import config
 from hub.clock import SystemClock
-from hub.functions.identity import SERVICE
+from hub.functions.identity import SERVICE, Caller
 from hub.metrics import Metrics
+from hub.protocol.messages import Authenticate
 from hub.server.origins import Access
 from hub.server.tokens import Authenticator
 from hub.testing.memory import MemoryStore
@@ -105,7 +106,7 @@ class Client:
 
 
 @asynccontextmanager
-async def running(ways: str, **given: Any) -> AsyncIterator[Running]:
+async def running(ways: str, *, authenticator: Authenticator | None = None, **given: Any) -> AsyncIterator[Running]:
     settings, clock, metrics = config.load(**given), SystemClock(), Metrics(process=False)
     registry = application()
     async with AsyncExitStack() as stack:
@@ -113,7 +114,7 @@ async def running(ways: str, **given: Any) -> AsyncIterator[Running]:
         await store.open()
         stack.push_async_callback(store.close)
         await store.prepare(registry.declared_tables(), drop_unused=True)
-        authenticator = Authenticator({}, anyone=SERVICE)
+        authenticator = authenticator or Authenticator({}, anyone=SERVICE)
         hub = build(settings, store, registry, authenticator, Access(), clock=clock, metrics=metrics)
         served = uvicorn_config(hub)
         if ways == "asgi":
@@ -222,6 +223,45 @@ async def test_answers_beyond_the_budget_stop_the_reading_until_the_client_reads
         answered = 0
         while answered < 20:
             answered += (await client.hear())["type"] == "MutationResponse"
+
+
+async def test_mutations_beyond_those_that_may_wait_stay_in_the_socket(ways: str) -> None:
+    async with running(ways, session_mutations_max=2) as it:
+        client = await it.client()
+        for n in range(20):
+            await client.say(type="Mutation", requestId=n, udfPath="notes:add", args=[{"room": "b", "rank": n}])
+
+        for n in range(20):
+            assert (await client.until(lambda message: message["type"] == "MutationResponse"))["requestId"] == n
+
+
+class Deliberate(Authenticator):
+    """Decides when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__({}, anyone=SERVICE)
+        self.asked, self.may_decide = asyncio.Event(), asyncio.Event()
+
+    async def for_socket(self, message: Authenticate) -> tuple[Caller, float | None]:
+        self.asked.set()
+        await self.may_decide.wait()
+        return await super().for_socket(message)
+
+
+async def test_what_comes_behind_a_token_waits_until_that_is_verified(ways: str) -> None:
+    authenticator = Deliberate()
+    async with running(ways, authenticator=authenticator) as it:
+        client, other = await it.client(), await it.client()
+        await client.say(type="Authenticate", baseVersion=0, tokenType="None")
+        await authenticator.asked.wait()
+        for n in range(3):
+            await client.say(type="Mutation", requestId=n, udfPath="notes:add", args=[{"room": "a", "rank": n}])
+        await other.watch()
+        authenticator.may_decide.set()
+
+        for n in range(3):
+            assert (await client.until(lambda message: message["type"] == "MutationResponse"))["requestId"] == n
+        assert other.shown[0] == []
 
 
 async def test_silence_is_broken_by_a_ping(ways: str) -> None:
