@@ -115,7 +115,7 @@ class Transactions:
     async def _send(self, batch: WriteBatch, requests: Requests, at: Timestamp, deadline: float, check: Check | None) -> None:
         await self._link.begin(self._session, at)
         try:
-            with time_limit(deadline - self._clock.monotonic()):
+            async with self._link.in_time(deadline - self._clock.monotonic()):
                 await self._move_clock(batch)
                 began = self._session.operation_time  # the server's time: its replies tell it also inside a transaction
                 for table in requests.tables:

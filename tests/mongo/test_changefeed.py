@@ -17,7 +17,7 @@ from hub.core.ranges import IndexRange
 from hub.errors import InvalidRow
 from hub.mongo.batches import OwnBatches
 from hub.mongo.changefeed import Changefeed
-from hub.mongo.driver import Link, LinkOptions, Session, connect
+from hub.mongo.driver import DriverName, Link, LinkOptions, Session, connect
 from hub.mongo.store import MongoStore
 from hub.store import DeclaredTable
 from hub.timestamps import Timestamp
@@ -224,6 +224,29 @@ async def test_a_silent_feed_shows_in_the_stores_health(line: Line, make_store: 
     assert store.health().feed_is_live
     assert store.resyncs == 0
     await feed.close()
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_a_reply_that_does_not_come_in_time_is_given_up_and_nothing_is_missed(
+    mongo_url: str, client: Client, database_name: str, driver: DriverName
+) -> None:
+    link = connect(mongo_url, database_name, driver, LinkOptions("hub impatient test", reply_timeout_s=0.2))
+    feed = a_changefeed(link)  # which has the server hold a reply for a second when there is nothing to say
+    feed.declare(["messages"])
+    batches = feed.follow()
+    assert (await anext(batches)).resync
+    reading = asyncio.ensure_future(anext(batches))
+    async with asyncio.timeout(10):
+        while feed.reopenings == 0:  # noqa: ASYNC110  # it is a matter of time
+            await asyncio.sleep(0.01)
+        await client[database_name]["messages"].insert_one({"_id": "m1"})
+        commits = list((await reading).commits)
+        while not commits:
+            commits += (await anext(batches)).commits
+    assert [change.id for commit in commits for change in commit.changes if isinstance(change, RowChange)] == ["m1"]
+    assert feed.resyncs == 0
+    await batches.aclose()
+    await link.close()
 
 
 def not_utf8(row_id: str) -> RawBSONDocument:
