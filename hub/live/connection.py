@@ -15,7 +15,7 @@ from typing import assert_never
 from hub.errors import BadRequest, HubError, OutcomeUnknown, TooManyConcurrentRequests
 from hub.functions.identity import Caller
 from hub.live.engine import Engine, body_hash
-from hub.live.moment import newest_common_moment
+from hub.live.moment import is_only_change, newest_common_moment
 from hub.live.mutations import Answer, MutationRequest
 from hub.live.query import LiveQuery, Subscription
 from hub.live.recents import Allowance, found
@@ -43,6 +43,7 @@ from hub.protocol.messages import (
 )
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session, closing
+from hub.protocol.steps import Steps
 from hub.timestamps import ZERO, Timestamp
 
 log = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ class Connection:
         engine.metrics.sent_bytes.value += self.outbox.put(message, engine.clock.monotonic())
 
     def _watch(self, query: AddQuery) -> None:
-        subscription = Subscription(self, self.caller, query.path, query.args, query.journal)
+        subscription = Subscription(self, query.query_id, self.caller, query.path, query.args, query.journal)
         self._subscriptions[query.query_id] = subscription
         self._least_ts = self._engine.position  # what this hub acknowledged before the client asked is seen by it
         self._engine.live.watch(subscription)
@@ -251,6 +252,23 @@ class Connection:
 
     # --- moving on ---------------------------------------------------------------------------------------------
 
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
+        """Its query has another value: the short way there if that is all, the long one otherwise."""
+        session, outbox, query_id = self._session, self.outbox, subscription.query_id
+        frame = None
+        try:
+            is_simple = not self._is_held and outbox.is_at_ease
+            if is_simple and is_only_change(steps.ts, self._subscriptions, session.shown, query_id, steps.result):
+                frame = session.step(query_id, steps, outbox.wire_format)
+        except Exception:
+            self._could_not_move_on()
+        if frame is None:
+            self.refresh()
+        else:
+            outbox.put_frame(frame, now, is_transition=True)
+            steps.sent += 1
+            steps.sent_bytes += frame.size_bytes
+
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.
 
@@ -272,8 +290,11 @@ class Connection:
                 engine.metrics.transitions.value += 1
                 self._put(transition)
         except Exception:
-            log.exception("a session could not be moved on")
-            self.end(closing(1011, "InternalServerError", "the hub failed"))
+            self._could_not_move_on()
+
+    def _could_not_move_on(self) -> None:
+        log.exception("a session could not be moved on")
+        self.end(closing(1011, "InternalServerError", "the hub failed"))
 
     def shown(self) -> list[LiveQuery]:
         return [subscription.live for subscription in self._subscriptions.values() if subscription.live is not None]

@@ -19,14 +19,15 @@ from hub.errors import Unavailable
 from hub.functions.execution import Run
 from hub.functions.registry import Function
 from hub.live.directory import LiveQueries
-from hub.live.query import LiveQuery, Subscriber
+from hub.live.query import LiveQuery, Subscriber, Subscription
 from hub.live.reading import Reading
 from hub.live.results import encode_run
 from hub.live.runner import Runner
 from hub.live.timeline import Timeline
 from hub.live.waves import Waves
 from hub.metrics import Metrics
-from hub.protocol.messages import Failure
+from hub.protocol.messages import Failure, Success
+from hub.protocol.steps import Steps
 from hub.timestamps import Timestamp
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Evaluations:
         self._new: dict[LiveQuery, None] = {}
         self._is_working_on_new = False
         self._sweeps = 0
-        self._changed: dict[Subscriber, None] = {}
+        self._changed: dict[Subscriber, Subscription | None] = {}  # None: more than one of its results
         self._authors: Collection[Subscriber] = ()
         self._tasks: asyncio.TaskGroup | None = None
         self._live: LiveQueries | None = None
@@ -140,13 +141,36 @@ class Evaluations:
     async def _publish(self) -> None:
         """Hand the results to their subscribers."""
         changed, self._changed = self._changed, {}
-        first = {author: None for author in self._authors if author in changed}
-        slice_ends = self._clock.monotonic() + _SLICE_S
-        for subscriber in first | changed:
-            subscriber.refresh()
-            if self._clock.monotonic() >= slice_ends:
+        first = {author: changed[author] for author in self._authors if author in changed}
+        live, steps = None, None
+        now = self._clock.monotonic()
+        slice_ends = now + _SLICE_S
+        for subscriber, subscription in (first | changed).items():
+            if subscription is not None and (subscription.live is not live or steps is None):
+                self._count(steps)
+                live, steps = subscription.live, self._steps(subscription.live)
+            if subscription is None or steps is None:
+                subscriber.refresh()
+            else:
+                subscriber.step(subscription, steps, now)
+            now = self._clock.monotonic()
+            if now >= slice_ends:
                 await asyncio.sleep(0)
-                slice_ends = self._clock.monotonic() + _SLICE_S
+                now = self._clock.monotonic()
+                slice_ends = now + _SLICE_S
+        self._count(steps)
+
+    def _steps(self, live: LiveQuery | None) -> Steps | None:
+        """To its newest result, if that is a value; the subscribers of a query come one after the other."""
+        latest = live.evaluations[-1] if live is not None and live.evaluations else None
+        if latest is None or latest.until is not None or not isinstance(latest.result, Success):
+            return None
+        return Steps(latest.result, self._timeline.head)
+
+    def _count(self, steps: Steps | None) -> None:
+        if steps is not None:
+            self._metrics.transitions.value += steps.sent
+            self._metrics.sent_bytes.value += steps.sent_bytes
 
     # --- in waves ------------------------------------------------------------------------------------------------------
 
@@ -234,8 +258,10 @@ class Evaluations:
             self._metrics.wasted_reruns.inc()
         elif isinstance(result, Failure):
             self._metrics.errors.labels(result.code).inc()
+        changed = self._changed
         for subscription in live.subscriptions:
-            self._changed[subscription.subscriber] = None
+            subscriber = subscription.subscriber
+            changed[subscriber] = None if subscriber in changed else subscription
 
     def _function_of(self, live: LiveQuery) -> Function | None:
         return self._queries().registry.functions.get(live.key.path)

@@ -45,6 +45,20 @@ def evaluation_at(evaluations: Sequence[Evaluation], ts: Timestamp) -> Evaluatio
     return None
 
 
+def is_only_change(ts: Timestamp, queries: Mapping[K, Evaluated], shown: Mapping[K, Result], changed: K, result: Result) -> bool:
+    """Whether at `ts` and since, `result` is the latest one of the query `changed`, and all others are as `shown`."""
+    for name, query in queries.items():
+        evaluations = query.evaluations
+        if not evaluations:
+            return False
+        latest = evaluations[-1]
+        if latest.until is not None or latest.since > ts:
+            return False
+        if latest.result is not (result if name == changed else shown.get(name)):
+            return False
+    return True
+
+
 def newest_common_moment(head: Timestamp, queries: Mapping[K, Evaluated]) -> tuple[Timestamp, Mapping[K, Result]]:
     """The greatest ts <= head at which every query has a true evaluation, and their results there; NEVER if there is none.
 

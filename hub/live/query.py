@@ -15,7 +15,8 @@ from hub.functions.identity import Caller
 from hub.live.moment import Evaluation
 from hub.live.results import same_result
 from hub.protocol.content import Content
-from hub.protocol.messages import Result, Success
+from hub.protocol.messages import QueryId, Result, Success
+from hub.protocol.steps import Steps
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -42,6 +43,10 @@ class Subscriber(Protocol):
         """Something it shows has changed, or may: show the newest common moment when it can be shown."""
         ...
 
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
+        """The same, where this subscription is the only one with another result. `now` is `Clock.monotonic` seconds."""
+        ...
+
     def shown(self) -> list[LiveQuery]:
         """What it shows."""
         ...
@@ -55,6 +60,7 @@ class Subscription:
     """
 
     subscriber: Subscriber
+    query_id: QueryId
     caller: Caller
     path: str
     args: Mapping[str, Value]

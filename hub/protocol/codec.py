@@ -21,6 +21,7 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
+    QueryId,
     Result,
     ServerMessage,
     Success,
@@ -28,6 +29,7 @@ from hub.protocol.messages import (
     Version,
 )
 from hub.protocol.requests import read_frame
+from hub.protocol.steps import WriteStep
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -92,13 +94,32 @@ def _write_transition(message: Transition) -> Frame:
                 kind, is_wide = "QueryUpdated", is_wide or result.is_wide
             else:
                 kind = "QueryFailed"
-            own = f'{own}{comma}{{"type":"{kind}","queryId":{item.query_id},'
+            own = f"{own}{comma}{_open_change(kind)}{item.query_id},"
             pieces += (own.encode(), result.encoded.get(_FRAGMENT) or result_fragment(result))
             own = "}"
         else:
             own = f'{own}{comma}{{"type":"QueryRemoved","queryId":{item.query_id}}}'
         comma = ","
     return text_frame(*pieces, f"{own}]}}".encode(), is_wide=is_wide)
+
+
+def step_writer(result: Success) -> WriteStep:
+    """Of transitions that bring this result and nothing else."""
+    shared = (result.encoded.get(_FRAGMENT) or result_fragment(result)) + b"}]}"
+    openings: dict[Version, bytes] = {}
+
+    def write(start: Version, end: Version, query_id: QueryId) -> Frame:
+        opening = openings.get(start)
+        if opening is None:
+            opening = openings[start] = (_open_transition(start, end) + _open_change("QueryUpdated")).encode()
+        own = b"%b%d," % (opening, query_id)
+        return Frame(True, (own, shared), len(own) + len(shared), result.is_wide)
+
+    return write
+
+
+def _open_change(kind: str) -> str:
+    return f'{{"type":"{kind}","queryId":'
 
 
 def result_fragment(result: Result) -> bytes:

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hub.errors import BadRequest
-from hub.protocol.codec import read_message, write_message
+from hub.protocol.codec import read_message, step_writer, write_message
 from hub.protocol.frames import Frame
-from hub.protocol.messages import ClientMessage, Ping, ServerMessage
+from hub.protocol.messages import ClientMessage, ServerMessage, Success
 from hub.protocol.native import NativeFormat
 from hub.protocol.notations import JsonNotation, MsgpackNotation
+from hub.protocol.steps import StepFormat, WriteStep
 
 
-class WireFormat(Protocol):
+class WireFormat(StepFormat, Protocol):
     """`subprotocol` is the name a client asks for it by; None for what is spoken when a client asks for none."""
 
     @property
@@ -36,7 +37,7 @@ class WireFormat(Protocol):
 
 
 class StockFormat:
-    """Text frames of JSON: what the published clients speak. Sessions in equal state get the same frame, one after the other."""
+    """Text frames of JSON: what the published clients speak."""
 
     subprotocol: str | None = None
     resumes = False
@@ -46,16 +47,11 @@ class StockFormat:
             raise BadRequest("frames of the sync protocol are text, not binary")
         return read_message(payload)
 
-    def __init__(self) -> None:
-        self._last: tuple[ServerMessage, Frame] = Ping(), write_message(Ping())
-
     def write(self, message: ServerMessage) -> Frame:
-        last, frame = self._last
-        if message == last:  # cheap: of equal transitions, the results are the same objects
-            return frame
-        frame = write_message(message)
-        self._last = message, frame
-        return frame
+        return write_message(message)
+
+    def step(self, base: Success, result: Success) -> WriteStep:
+        return step_writer(result)
 
 
 STOCK = StockFormat()

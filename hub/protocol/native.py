@@ -21,14 +21,17 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
+    QueryId,
     QueryRemoved,
     Result,
     ServerMessage,
     Success,
     Transition,
+    Version,
 )
 from hub.protocol.notations import NativeReading, Notation, array
 from hub.protocol.requests import read_frame
+from hub.protocol.steps import WriteStep
 from hub.timestamps import Timestamp
 
 MAX_ENCODED = 32
@@ -65,9 +68,7 @@ class NativeFormat:
     def _transition(self, message: Transition) -> list[bytes]:
         """What is the session's own is written around the shared fragments."""
         write = self._notation
-        start, end = message.start, message.end
-        own = self._opening + self._version(start.query_set, start.identity, start.ts)
-        own += self._version(end.query_set, end.identity, end.ts) + write.open_array(len(message.modifications))
+        own = self._open_transition(message.start, message.end, len(message.modifications))
         pieces: list[bytes] = []
         between = b""
         for item in message.modifications:
@@ -85,6 +86,26 @@ class NativeFormat:
         if own or write.close_array:
             pieces.append(own + write.close_array * 2)
         return pieces
+
+    def _open_transition(self, start: Version, end: Version, modifications: int) -> bytes:
+        versions = self._version(start.query_set, start.identity, start.ts) + self._version(end.query_set, end.identity, end.ts)
+        return self._opening + versions + self._notation.open_array(modifications)
+
+    def step(self, base: Success, result: Success) -> WriteStep:
+        notation = self._notation
+        kind, length, change = self._change(QueryChanged(QueryId(0), result, base, result.journal != base.journal))
+        head = self._head(kind, length)
+        shared = change + notation.close_array * 3
+        openings: dict[Version, bytes] = {}
+
+        def write(start: Version, end: Version, query_id: QueryId) -> Frame:
+            opening = openings.get(start)
+            if opening is None:
+                opening = openings[start] = self._open_transition(start, end, 1) + head
+            own = opening + notation.number(query_id) + notation.separator
+            return Frame(notation.is_text, (own, shared), len(own) + len(shared), result.is_wide)
+
+        return write
 
     def _change(self, item: QueryChanged) -> tuple[int, int, bytes]:
         """Its kind, how many items it has, and those behind the query's id: the same for all that are told the same."""

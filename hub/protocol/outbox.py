@@ -92,11 +92,15 @@ class Outbox:
     def put(self, message: ServerMessage, now: float) -> int:
         """Write it, or let it wait. Returns its size."""
         frame = self.wire_format.write(message)
+        self.put_frame(frame, now, is_transition=isinstance(message, Transition))
+        return frame.size_bytes
+
+    def put_frame(self, frame: Frame, now: float, *, is_transition: bool) -> None:
+        """The same, of a message that was written in the socket's format."""
         self._last_put_s = now
         if self._waiting or not self._write(frame):
-            self._queue(_Waiting(frame, isinstance(message, Transition)), now)
+            self._queue(_Waiting(frame, is_transition), now)
             self._on_wait()
-        return frame.size_bytes
 
     def _queue(self, item: _Waiting, now: float) -> None:
         assert not item.is_transition or self._transitions < MAX_TRANSITIONS, "the session is advanced only when there is room"

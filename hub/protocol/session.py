@@ -16,6 +16,7 @@ from typing import TypeAlias, assert_never
 
 from hub.errors import BadRequest
 from hub.protocol.content import Content
+from hub.protocol.frames import Frame
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -48,6 +49,7 @@ from hub.protocol.messages import (
     Version,
     Watch,
 )
+from hub.protocol.steps import StepFormat, Steps
 from hub.timestamps import ZERO, Timestamp
 
 Recall: TypeAlias = Callable[[AddQuery, Success], Resumed | None]
@@ -63,7 +65,9 @@ class Session:
     """`max_queries` bounds the query set, `max_mutations` the mutations that are received and not yet answered.
 
     `is_closed`: a Close was given out, or the shell said that the socket is gone; every method does nothing from here on.
-    `least_ts`: the next transition's timestamp must not be below it. Both are for others to read, who do so at each delivery.
+    `least_ts`: the next transition's timestamp must not be below it. `owes_transition`: the client waits for one even if no result
+    changes, because it changed its query set or identity, or heard an answer. `shown`: the results that it was told. They are for
+    others to read, at each delivery.
     """
 
     def __init__(self, *, max_queries: int, max_mutations: int) -> None:
@@ -77,12 +81,12 @@ class Session:
         self._query_set = 0
         self._identity = 0
         self._sent = Version()
-        self._owes_answered = False
+        self.owes_transition = False
         self.least_ts = ZERO
         # The query set: what the engine evaluates, and what the session itself answers with an error.
         self._queries: dict[QueryId, AddQuery] = {}
         self._refused: dict[QueryId, Failure] = {}
-        self._shown: dict[QueryId, Result] = {}
+        self.shown: dict[QueryId, Result] = {}
         self._values_before_failure: dict[QueryId, Success] = {}
         self._removed: dict[QueryId, None] = {}
         self._unanswered = 0
@@ -107,16 +111,9 @@ class Session:
         """The value that the client was sent last, as who it is now."""
         if self._identity != self._sent.identity:
             return None
-        shown = self._shown.get(query_id)
+        shown = self.shown.get(query_id)
         base = shown if isinstance(shown, Success) else self._values_before_failure.get(query_id)
         return None if base is None else base.content
-
-    @property
-    def owes_transition(self) -> bool:
-        """The client waits for one even if no result changes: it changed its query set or identity, or heard an answer."""
-        if self.is_closed:
-            return False
-        return self._owes_answered or (self._query_set, self._identity) != (self._sent.query_set, self._sent.identity)
 
     # --- from the socket ---------------------------------------------------------------------------------------------
 
@@ -145,6 +142,7 @@ class Session:
     def gone(self) -> None:
         """The socket is closed; whatever is still on its way to this session is dropped."""
         self.is_closed = True
+        self.owes_transition = False
 
     def _receive_connect(self, message: Connect) -> list[Effect]:
         self._connect = message
@@ -172,6 +170,7 @@ class Session:
         if len(self._queries) + len(self._refused) > self._max_queries:
             return self._overloaded(f"more than {self._max_queries} queries in one session")
         self._query_set = message.new_version
+        self.owes_transition = True
         return effects
 
     def _add(self, query: AddQuery) -> list[Effect]:
@@ -185,7 +184,7 @@ class Session:
     def _remove(self, query_id: QueryId) -> list[Effect]:
         # Reported also where no result was sent: a reconnected client resets its back-off by it.
         self._removed[query_id] = None
-        self._shown.pop(query_id, None)
+        self.shown.pop(query_id, None)
         self._values_before_failure.pop(query_id, None)
         if self._refused.pop(query_id, None) is not None:
             return []
@@ -223,13 +222,14 @@ class Session:
         assert self._is_verifying, "there is no Verify to decide"
         self._is_verifying = False
         self._identity += 1
+        self.owes_transition = True
         if not is_other_caller:
             return []
         return [effect for query_id in list(self._queries) for effect in self._watch_again(query_id)]
 
     def _watch_again(self, query_id: QueryId) -> list[Effect]:
         """A page keeps its end under the new identity: the client holds the pages that begin there."""
-        query, shown = self._queries[query_id], self._shown.get(query_id)
+        query, shown = self._queries[query_id], self.shown.get(query_id)
         if shown is not None and shown.journal is not None:
             query = self._queries[query_id] = replace(query, journal=shown.journal)
         return [Unwatch(query_id), Watch(query)]
@@ -258,7 +258,7 @@ class Session:
 
     def _answer(self, response: CallResponse) -> list[Effect]:
         """Clients settle a promise with the first transition after its answer, so each answer owes one."""
-        self._owes_answered = True
+        self.owes_transition = True
         return [Send(response)]
 
     def advance(self, ts: Timestamp, results: Mapping[QueryId, Result], recall: Recall | None = None) -> Transition | None:
@@ -273,12 +273,12 @@ class Session:
         assert ts >= self.least_ts, "a session's timestamp never goes back"
         changes: list[QueryChanged] = []
         for query_id in self._queries:
-            result, shown = results[query_id], self._shown.get(query_id)
+            result, shown = results[query_id], self.shown.get(query_id)
             if result is shown:
                 continue
             if isinstance(result, Success) and isinstance(shown, Success) and result.value != shown.value:  # the usual change
                 changes.append(QueryChanged(query_id, result, shown, result.journal != shown.journal))
-                self._shown[query_id] = result
+                self.shown[query_id] = result
             else:
                 self._show(query_id, result, changes, recall)
         for query_id, refusal in self._refused.items():
@@ -286,23 +286,37 @@ class Session:
         if not changes and not self.owes_transition:
             return None
         start, self._sent = self._sent, Version(self._query_set, self._identity, ts)
-        self.least_ts, self._owes_answered = ts, False
+        self.least_ts, self.owes_transition = ts, False
         return Transition(start, self._sent, (*self._take_removed(), *changes) if self._removed else tuple(changes))
 
+    def step(self, query_id: QueryId, steps: Steps, wire_format: StepFormat) -> Frame | None:
+        """`advance` for where one query has another value, all others are as `shown` (which is the caller's to see), and nothing
+        is owed; None, with nothing done, where it is not as simple as that."""
+        shown = self.shown.get(query_id)
+        if self.owes_transition or self.is_closed or steps.ts < self.least_ts or not isinstance(shown, Success):
+            return None
+        step = steps.of(shown, wire_format)
+        if step is None:
+            return None
+        self._sent, frame = step.take(self._sent, query_id)
+        self.least_ts = steps.ts
+        self.shown[query_id] = steps.result
+        return frame
+
     def _take_removed(self) -> list[QueryRemoved]:
-        removed = [QueryRemoved(query_id) for query_id in self._removed if query_id not in self._shown]
+        removed = [QueryRemoved(query_id) for query_id in self._removed if query_id not in self.shown]
         self._removed.clear()
         return removed
 
     def _show(self, query_id: QueryId, result: Result, changes: list[QueryChanged], recall: Recall | None) -> None:
-        shown = self._shown.get(query_id)
+        shown = self.shown.get(query_id)
         if isinstance(result, Failure) and query_id in self._queries:
             result = self._with_journal(query_id, result)
         if not _is_same(shown, result):
             changes.append(self._change(query_id, shown, result, recall))
         elif shown is not None and shown.journal != result.journal:
             return  # what is shown is what the client was told, its journal too
-        self._shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
+        self.shown[query_id] = result  # the same for all sessions, also when equal: the old one can be freed
 
     def _change(self, query_id: QueryId, shown: Result | None, result: Result, recall: Recall | None) -> QueryChanged:
         if shown is None:
@@ -324,7 +338,7 @@ class Session:
         """A page that fails for a while keeps its end: told "no journal", the client would have it cut anew later."""
         if result.journal is not None:
             return result
-        shown = self._shown.get(query_id)
+        shown = self.shown.get(query_id)
         journal = shown.journal if shown is not None else self._queries[query_id].journal
         return result if journal is None else replace(result, journal=journal)
 
@@ -340,7 +354,7 @@ class Session:
     def _end(self, *effects: Effect) -> list[Effect]:
         if self.is_closed:
             return []
-        self.is_closed = True
+        self.gone()
         return list(effects)
 
 

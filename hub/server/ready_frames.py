@@ -80,7 +80,11 @@ class ReadyFrames(WebSocketsSansIOProtocol):
         if self._compresses and not frame.is_wide and frame.size_bytes in _COMPRESSED_BYTES:
             self.transport.write(frame.as_websocket_frame().serialize(mask=False, extensions=self.conn.extensions))
         else:
-            self.transport.writelines(frame.ready())
+            pieces = frame.ready()
+            if len(pieces) == 1:
+                self.transport.write(pieces[0])
+            else:
+                self.transport.writelines(pieces)
         return True
 
     def send_receive_event_to_app(self) -> None:

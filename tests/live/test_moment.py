@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.live.moment import NEVER, Evaluation, evaluation_at, newest_common_moment
+from hub.live.moment import NEVER, Evaluation, evaluation_at, is_only_change, newest_common_moment
 from hub.protocol.messages import Success
 from hub.timestamps import Timestamp
 
@@ -57,3 +57,28 @@ def test_an_evaluation_is_found_exactly_where_it_is_true(evaluations: list[Evalu
 
 def test_a_session_without_queries_is_moved_to_the_head() -> None:
     assert newest_common_moment(Timestamp(7), {}) == (7, {})
+
+
+open_ones = st.integers(0, 3).map(lambda since: [Evaluation(Success("open"), Timestamp(since))])
+
+
+@settings(max_examples=300)
+@given(st.lists(open_ones | open_ones | histories(), min_size=1, max_size=3), st.integers(0, HEAD), st.data())
+def test_the_only_change_is_what_the_newest_common_moment_tells(
+    queries: list[list[Evaluation]], head: int, data: st.DataObject
+) -> None:
+    """Never said where a session would be shown something else, and always where all are true at the head."""
+    named = {name: Query(evaluations) for name, evaluations in enumerate(queries)}
+    ts, results = newest_common_moment(Timestamp(head), named)
+    changed = data.draw(st.sampled_from(range(len(queries))))
+    latest = {name: evaluations[-1].result for name, evaluations in enumerate(queries) if evaluations}
+    others = sorted(set(latest) - {changed})
+    unseen = data.draw(st.sampled_from([None, *others]))
+    shown = {name: latest[name] for name in others if name != unseen}
+    result = data.draw(st.sampled_from([*latest.values(), Success("another")]))
+
+    is_it = is_only_change(Timestamp(head), named, shown, changed, result)
+
+    stands = all(evaluations and evaluations[-1].until is None and evaluations[-1].since <= head for evaluations in queries)
+    differs = {name for name in results if results[name] is not shown.get(name)}
+    assert is_it == (stands and ts == head and differs <= {changed} and results[changed] is result)

@@ -10,6 +10,8 @@ from hub.clock import SystemClock
 from hub.core.ranges import IndexRange
 from hub.functions.identity import SERVICE
 from hub.live.query import LiveQuery, Subscription
+from hub.protocol.messages import QueryId
+from hub.protocol.steps import Steps
 from hub.testing.memory import MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
@@ -30,12 +32,15 @@ class Audience:
 
     def __init__(self, name: str, hub: LiveHub, clock: Ticking, order: list[str]) -> None:
         self._name, self._hub, self._clock, self._order = name, hub, clock, order
-        self._subscription = Subscription(self, SERVICE, "notes:newest", {"room": "a"}, None)
+        self._subscription = Subscription(self, QueryId(0), SERVICE, "notes:newest", {"room": "a"}, None)
         hub.engine.live.watch(self._subscription)
 
     def refresh(self) -> None:
         self._clock.added_s += 0.001
         self._order.append(self._name)
+
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
+        self.refresh()
 
     def shown(self) -> list[LiveQuery]:
         return [self._subscription.live] if self._subscription.live is not None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import Phase, settings
@@ -30,6 +31,7 @@ from hub.protocol.messages import (
 )
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
+from hub.protocol.steps import Steps
 from hub.timestamps import Timestamp
 from tests.protocol.model_client import ModelClient
 
@@ -171,6 +173,25 @@ class SessionLaws(RuleBasedStateMachine):
     @rule(behind=st.integers(0, 3))
     def the_session_advances(self, behind: int) -> None:
         self.advance(Timestamp(max(self.head - behind, self.session.least_ts)))
+
+    @precondition(lambda self: self.outbox.can_advance and self.session.least_ts <= self.head)
+    @rule()
+    def the_session_takes_the_short_way(self) -> None:
+        """It is the way that `advance` would have gone."""
+        results = {query_id: self.result(query_id, self.head) for query_id in self.session.wanted}
+        changed = [query_id for query_id in results if results[query_id] != self.session.shown.get(query_id)]
+        if len(changed) != 1 or not isinstance(result := results[changed[0]], Success):
+            return
+        advanced = copy.deepcopy(self.session)
+        frame = self.session.step(changed[0], Steps(result, self.head), STOCK)
+        if frame is not None:
+            transition = advanced.advance(self.head, results)
+            assert transition is not None
+            assert STOCK.write(transition).payload == frame.payload
+            assert vars(advanced) == vars(self.session)
+            self.outbox.put_frame(frame, now=0, is_transition=True)
+        else:
+            assert self.session.owes_transition or not isinstance(advanced.shown.get(changed[0]), Success)
 
     def advance(self, ts: Timestamp) -> None:
         results = {query_id: self.result(query_id, ts) for query_id in self.session.wanted}

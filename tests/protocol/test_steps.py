@@ -1,0 +1,93 @@
+"""Steps: what many sessions are sent of one new value is written once for each state that they are in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.protocol.content import Content
+from hub.protocol.formats import FORMATS, STOCK, WireFormat
+from hub.protocol.messages import QueryChanged, QueryId, Success, Transition, Version
+from hub.protocol.steps import Step, Steps
+from hub.timestamps import Timestamp
+from hub.values import Value
+
+TS = Timestamp(9)
+versions = st.builds(Version, st.integers(0, 300), st.integers(0, 3), st.integers(0, 8).map(Timestamp))
+values = st.one_of(st.text(max_size=3), st.lists(st.sampled_from(["a", "b", "c" * 300]), max_size=4))
+journals = st.sampled_from([None, "end"])
+lines = st.sampled_from([(), ("said",)])
+
+
+def success(value: Value, journal: str | None = None, log_lines: tuple[str, ...] = ()) -> Success:
+    text = json.dumps(value, separators=(",", ":"))
+    return Success(text, log_lines, journal, Content(value, len(text)))
+
+
+def step_of(steps: Steps, base: Success, wire_format: WireFormat = STOCK) -> Step:
+    step = steps.of(base, wire_format)
+    assert step is not None
+    return step
+
+
+@pytest.mark.parametrize("wire_format", FORMATS)
+@given(
+    base=st.builds(success, values, journals, lines),
+    result=st.builds(success, values, journals, lines),
+    starts=st.lists(st.tuples(versions, st.integers(0, 300).map(QueryId)), min_size=1, max_size=4),
+)
+def test_a_step_is_the_transition_that_brings_this_change_alone(
+    wire_format: WireFormat, base: Success, result: Success, starts: list[tuple[Version, QueryId]]
+) -> None:
+    step = Steps(result, TS).of(base, wire_format)
+
+    assert (step is None) == (base.value == result.value)
+    for start, query_id in starts if step is not None else []:
+        assert step is not None
+        for _ in range(3):  # written, kept, made one piece
+            end, frame = step.take(start, query_id)
+            change = QueryChanged(query_id, result, base, tells_journal=result.journal != base.journal)
+            expected = wire_format.write(Transition(start, end, (change,)))
+            assert end == Version(start.query_set, start.identity, TS)
+            assert (frame.payload, frame.size_bytes, frame.is_text) == (expected.payload, len(expected.payload), expected.is_text)
+            assert b"".join(frame.ready()) == b"".join(expected.ready())
+
+
+def test_sessions_in_equal_state_get_the_same_frame_and_others_their_own() -> None:
+    steps = Steps(success("new"), TS)
+    step = step_of(steps, success("old"))
+    one, other = Version(1, 0, Timestamp(5)), Version(2, 0, Timestamp(5))
+
+    (_, first), (_, equal), (_, another_query), (_, another_state) = [
+        step.take(start, QueryId(query_id)) for start, query_id in ((one, 0), (one, 0), (one, 1), (other, 0))
+    ]
+
+    assert first is equal
+    assert len({frame.payload for frame in (first, another_query, another_state)}) == 3
+
+
+def test_sessions_that_show_different_values_take_different_steps() -> None:
+    """In a format that sends what changed, the frame depends on what was there."""
+    old, older, new = success("c" * 90), success("d" * 90), success("c" * 90 + "!")
+    steps = Steps(new, TS)
+
+    payloads = {
+        step_of(steps, base, wire_format).take(Version(), QueryId(0))[1].payload
+        for wire_format in FORMATS
+        for base in (old, older, old)
+    }
+
+    assert len(payloads) == 1 + 2 + 2
+
+
+def test_what_a_step_keeps_is_bounded() -> None:
+    step = step_of(Steps(success("new"), TS), success("old"))
+
+    frames = [step.take(Version(), QueryId(i))[1] for i in range(100)]
+    again = [step.take(Version(), QueryId(i))[1] for i in range(100)]
+
+    assert sum(one is other for one, other in zip(frames, again, strict=True)) == 32
+    assert [frame.payload for frame in frames] == [frame.payload for frame in again]
