@@ -22,6 +22,7 @@ from hub.live.mutations import Answer, MutationRequest
 from hub.live.results import encode_run, failure, from_record, to_record
 from hub.protocol.messages import Failure, Result
 from hub.store import Delete, Insert, Replace, RequestRecord, Update, Write, WriteBatch
+from hub.timestamps import Timestamp
 
 Isolation = Literal["serializable", "snapshot"]
 
@@ -100,6 +101,17 @@ class Batch:
 
     def is_full(self, limits: BatchLimits) -> bool:
         return len(self.done) >= limits.mutations or self._rows_written >= limits.rows or self._size_bytes >= limits.size_bytes
+
+    def holds_for(self, members: Sequence[Member], news: Iterable[Commit]) -> bool:
+        """Whether its members are the first of these, and would run as they did; `news` are commits that they have not seen."""
+        if self.wrong or any(commit.changes for commit in news) or any(done.reads is None for done in self.done):
+            return False
+        return [done.member for done in self.done] == list(members[: len(self.done)])
+
+    def move(self, at: Timestamp, commits: Sequence[Commit], clocks: Mapping[str, int]) -> None:
+        """To a later position, for which it holds. What was left out may be added behind it."""
+        self.rows, self.clocks, self.follows = self.rows.moved(at, commits, with_writes=True), clocks, None
+        self.held_up.clear()
 
     def repeated(self, member: Member) -> Done | None:
         """If an earlier member is the same request: its answer, which is this one's as soon as it is committed."""

@@ -59,10 +59,12 @@ class BatchRows:
         """For the batch that runs while this one commits."""
         return BatchRows(self._memory, self._source, self.at, under=self)
 
-    def moved(self, at: Timestamp, commits: Sequence[Commit]) -> BatchRows:
-        """Without writes, at a later position: what was read counts there too, as far as it is known what the commits in between
-        made of it."""
+    def moved(self, at: Timestamp, commits: Sequence[Commit], *, with_writes: bool = False) -> BatchRows:
+        """At a later position: what was read counts there too, as far as it is known what the commits in between made of it. With
+        its writes only if none of these but those of the batch under it concerns them: what they were written over is the same."""
         moved = BatchRows(self._memory, self._source, at)
+        if with_writes:
+            moved._overlay = self._overlay
         moved._rows = dict(self._rows)
         for change in (change for commit in commits for change in commit.changes):
             moved._change(change)

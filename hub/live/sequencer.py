@@ -254,10 +254,15 @@ class Sequencer:
         commits = None if earlier is None else self._position.since(earlier.rows.at)
         if earlier is None or commits is None:
             batch, overtaken = Batch(self._filling.rows(at), clocks), Overtaken(None, (), ())
-        else:
-            batch = Batch(earlier.rows.moved(at, commits), clocks)
-            overtaken = Overtaken(earlier, self._open, [_beyond(commit, earlier.follows) for commit in commits])
-        await self._filling.fill(batch, self._open, overtaken)
+            await self._filling.fill(batch, self._open, overtaken)
+            return batch
+        news = [_beyond(commit, earlier.follows) for commit in commits]
+        if earlier.holds_for(self._open, news):  # as it mostly does: nothing is put together anew
+            earlier.move(at, commits, clocks)
+            await self._filling.fill(earlier, self._open[len(earlier.done) :], Overtaken(None, (), ()))
+            return earlier
+        batch = Batch(earlier.rows.moved(at, commits), clocks)
+        await self._filling.fill(batch, self._open, Overtaken(earlier, self._open, news))
         return batch
 
     def _run_on_soon(self) -> None:
