@@ -52,7 +52,8 @@ def same_result(one: Result, other: Result) -> bool:
 def to_record(result: Result) -> bytes:
     """What a request record keeps of an answer."""
     if isinstance(result, Success):
-        return f'{{"value": {json.dumps(result.value)}, "logLines": {json.dumps(result.log_lines)}}}'.encode()
+        log_lines = json.dumps(result.log_lines) if result.log_lines else "[]"
+        return f'{{"value": {json.dumps(result.value)}, "logLines": {log_lines}}}'.encode()
     kept = {"message": result.message, "code": result.code, "data": result.data, "logLines": result.log_lines}
     return json.dumps(kept).encode("utf-8")
 

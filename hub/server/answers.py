@@ -93,7 +93,7 @@ def write_result(result: Result, form: Format, ts: Timestamp | None = None) -> s
                 fields["errorData"] = _in_form(result.data, form)
         case _:
             assert_never(result)
-    fields["logLines"] = json.dumps(result.log_lines)
+    fields["logLines"] = json.dumps(result.log_lines) if result.log_lines else "[]"
     if ts is not None:
         fields["ts"] = json.dumps(timestamps.encode(ts))
     return _object(fields)
