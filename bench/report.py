@@ -99,7 +99,7 @@ def _machine(run: Run) -> Iterator[str]:
         f"- Peer: {peer}.",
         f"- Rounds: {ROUNDS[run.scale]}, every second one backwards{_fewer(run.scale)}; "
         f"{run.minutes:.0f} minutes. A number is the median of the rounds, a ratio the median of each round's own ratio, "
-        "with the least and the greatest.",
+        "with the least and the greatest. Each workload begins on servers that have just started.",
         "- CPU is that of whole processes by the kernel's clock, over the measured time alone. The load generator is a process of "
         "its own. Its share of a core stands beside each figure: near 100 % it was what was measured, and not the server.",
     )

@@ -46,11 +46,15 @@ def _planned(scale: Scale, workloads: Sequence[str], *, has_peer: bool) -> Itera
 
 
 async def run(jobs: Sequence[Case], servers: Servers, progress: Callable[[Case], None]) -> Findings:
-    """A job that fails is noted, and the others go on."""
+    """A job that fails is noted, and the others go on. What one workload leaves in memory is not measured with the next."""
     findings = Findings()
+    workload = ""
     for case in jobs:
         progress(case)
-        if WORKLOADS[case.workload].FRESH:
+        if case.workload != workload:
+            workload = case.workload
+            await servers.restart_all()
+        elif WORKLOADS[case.workload].FRESH:
             await servers.restart(case.contender)
         try:
             measurement = await _measure(case, servers)

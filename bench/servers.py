@@ -99,6 +99,10 @@ class Server:
         except OSError:
             return False
 
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
     async def stop(self) -> None:
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
@@ -149,8 +153,12 @@ class Servers:
         """Its server anew, for what must be seen on a process without a past: memory, a cold start."""
         server = {"bare": self.bare, "peer": self.peer}.get(contender, self.hub)
         assert server is not None, "whoever is not there has no jobs"
-        await server.stop()
-        await server.start()
+        await server.restart()
+
+    async def restart_all(self) -> None:
+        for server in (self.hub, self.bare, self.peer):
+            if server is not None:
+                await server.restart()
 
 
 @contextlib.asynccontextmanager

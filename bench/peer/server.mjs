@@ -17,7 +17,7 @@ databaseAdapter.client = client;
 databaseAdapter.database = client.db();
 databaseAdapter.connectionPromise = Promise.resolve();
 
-await ParseServer.startApp({
+const { server } = await ParseServer.startApp({
   databaseAdapter,
   filesAdapter: new GridFSBucketAdapter(nowhere), // connects when a file is stored; none is
   serverURL: `http://127.0.0.1:${port}/parse`,
@@ -33,4 +33,5 @@ await ParseServer.startApp({
   silent: true,
   logsFolder: null,
 });
+server.keepAliveTimeout = 120_000; // Node's own 5 s would close a connection on which somebody is about to send
 console.log("ready");

@@ -20,7 +20,7 @@ TEXT = (
     "inserted, the chat updated. So many clients, each with one call under way, over WebSockets (hub) and HTTP (hub http); to "
     "many chats, or all to one. The bare loop does the same reads and writes, one transaction each, straight on the driver, in "
     "the load generator's own process: that is its server. It has no request record and no clock row. The peer inserts one "
-    "object, without a transaction. An operation is one call; latency is to its acknowledgement."
+    "object, without a transaction. Each chat was met once before. An operation is one call; latency is to its acknowledgement."
 )
 OPERATION = "call"
 FRESH = False
@@ -32,7 +32,7 @@ MOST_BARE = 32
 
 def cases(scale: Scale) -> list[Case]:
     in_flight = {"tiny": [1, 8], "quick": [1, 32], "full": [1, 8, 32, 128]}[scale]
-    seconds = {"tiny": 0.3, "quick": 0.6, "full": 1.2}[scale]
+    seconds = {"tiny": 0.3, "quick": 0.6, "full": 2.0}[scale]
     everybody: list[Contender] = ["hub", "hub http", "bare loop", "peer"]
     transactional: list[Contender] = ["hub", "hub http", "bare loop"]
     many = [case("mutations", who, in_flight=n, chats="many", seconds=seconds) for n in in_flight for who in everybody]
@@ -69,6 +69,18 @@ async def _measure(
     turns = itertools.cycle(chats)
     latencies_ms: list[float] = []
 
+    async def meet_all() -> None:
+        """A chat met for the first time is read from the database by the hub: that is not what is measured here."""
+        unmet = iter(chats)
+
+        async def meet(sender: Side | _Loop) -> None:
+            for chat in unmet:
+                await sender.send(chat, new_mark())
+
+        async with asyncio.TaskGroup() as tasks:
+            for sender in senders:
+                tasks.create_task(meet(sender))
+
     async def send_until(sender: Side | _Loop, until: float) -> None:
         while (started := time.perf_counter()) < until:
             await sender.send(next(turns), new_mark())
@@ -79,6 +91,7 @@ async def _measure(
             for sender in senders:
                 tasks.create_task(send_until(sender, until))
 
+    await meet_all()
     await all_until(time.perf_counter() + min(0.3, case.number("seconds") / 4))
     latencies_ms.clear()
     meter = Meter(places, server)
