@@ -267,7 +267,7 @@ class Sequencer:
 
     def _run_on_soon(self) -> None:
         """While a batch commits, run what waits on top of it."""
-        if self._next is not None and not self._runs_on:
+        if self._next is not None and not self._runs_on and (self._put_off or len(self.queue)):
             self._runs_on = True
             asyncio.get_running_loop().call_soon(self._run_on)
 
