@@ -43,10 +43,6 @@ Handler: TypeAlias = Callable[[Request, Caller], Awaitable[str]]
 NO_ACTIONS = "This hub has no actions yet: call a query or a mutation, and do outside work in your own server"
 
 
-class CallRoute(Route):
-    """A route whose endpoint answers every error itself."""
-
-
 class HttpCalls:
     def __init__(self, calls: Calls, authenticator: Authenticator, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._calls, self._authenticator = calls, authenticator
@@ -78,7 +74,7 @@ class HttpCalls:
             seconds.observe(self._clock.monotonic() - started)
             return response
 
-        return CallRoute(path, endpoint, methods=methods or ["POST"])
+        return Route(path, endpoint, methods=methods or ["POST"])
 
     async def _respond(self, handler: Handler, request: Request) -> Response:
         if self._running >= self._settings.http_requests_max:
