@@ -6,6 +6,8 @@
 PY := .venv/bin/python
 # Extra arguments: `make dev ARGS="--port 9000"`, `make test ARGS="-k feed"`.
 ARGS ?=
+# How many files of tests run side by side: most of them wait for other processes. Each worker has its own mongod and hubs.
+WORKERS ?= 2
 
 .PHONY: help
 help: ## List the targets
@@ -35,18 +37,20 @@ check: install ## Format, lint, types, layers
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-.PHONY: test
-test: install ## Everything, with a real mongod, the published clients and a browser
+.PHONY: packages
+packages: ## Install the npm packages of the clients and of the tests
 	@scripts/install-js.sh
-	@$(PY) -m pytest $(ARGS)
+
+.PHONY: test
+test: install packages ## Everything, with a real mongod, the published clients and a browser
+	@$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-fast
 test-fast: install ## The pure part, in seconds
 	@$(PY) -m pytest -m "not real" $(ARGS)
 
 .PHONY: cover
-cover: install ## As test, with a report of what no test runs
-	@scripts/install-js.sh
+cover: install packages ## As test, in one process, with a report of what no test runs
 	@$(PY) -m coverage run -m pytest $(ARGS)
 	@$(PY) -m coverage report
 

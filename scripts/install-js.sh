@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the npm packages that tests run and those of `clients/`, and builds `hub-client`; called by `make test`. Without Node those
-# tests are skipped, and say so.
+# Installs the npm packages that tests run and those of `clients/`; called by `make packages`. Without Node those tests are skipped,
+# and say so.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -33,5 +33,3 @@ for lock in clients/*/package-lock.json clients/js/web/package-lock.json tests/*
         touch "$installed"
     fi
 done
-
-npm run build --prefix clients/js --silent

@@ -1,5 +1,8 @@
 """The real parts that tests run against: one mongod for the whole session, Node, Chromium.
 
+`make test` runs the files side by side in workers: each has a session of its own, with its own mongod and hubs. Only the
+checkout is shared, and who writes in it does so by `once`.
+
 A part that is missing skips the tests that need it, with the reason; where CI is set it fails them instead, since a suite
 that quietly tests less is worse than a red one.
 """
@@ -7,13 +10,14 @@ that quietly tests less is worse than a red one.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -55,6 +59,37 @@ def require_chromium() -> str:
         if (path := shutil.which(name)) is not None:
             return path
     missing("Chromium is not on PATH")
+
+
+Once: TypeAlias = Callable[[str, Callable[[], None]], None]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once(name, act)`: the first worker that comes acts, the others wait for it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers of this run
+
+    def act_once(name: str, act: Callable[[], None]) -> None:
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = folder / f"{name}.done"
+            if not done.exists():
+                act()
+                done.touch()
+
+    return act_once
+
+
+def install_packages(folder: Path) -> None:
+    """What the folder's `package-lock.json` names, unless it is there: `make test` has installed it."""
+    if (folder / "node_modules" / ".package-lock.json").exists():
+        return
+    npm = shutil.which("npm") or missing("npm is not on PATH")
+    done = subprocess.run([npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    if done.returncode != 0:
+        missing(f"the npm packages of {folder} could not be installed: {done.stderr[-500:]}")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hub.mongo.embedded import MongodBinary
-from tests.conftest import missing, require_node
+from tests.conftest import Once, install_packages, missing, require_node
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, SCRIPTS, JsClient, js_client
 
@@ -35,28 +35,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def node() -> str:
+def node(once: Once) -> str:
     """Node, with the clients of `tests/js/package-lock.json` installed beside the scripts."""
     path = require_node()
-    if not (SCRIPTS / "node_modules" / ".package-lock.json").exists():
-        npm = shutil.which("npm") or missing("npm is not on PATH")
-        done = subprocess.run([npm, "ci"], cwd=SCRIPTS, capture_output=True, text=True, timeout=100, check=False)
-        if done.returncode != 0:
-            missing(f"the published clients could not be installed: {done.stderr[-500:]}")
+    once("tests-js", lambda: install_packages(SCRIPTS))
     return path
 
 
 @pytest.fixture(scope="session")
-def hub_client(node: str) -> Path:
+def hub_client(node: str, once: Once) -> Path:
     """The folder of the npm package `hub-client`, built from the source that is here."""
+    once("hub-client", _build_hub_client)
+    return PACKAGE
+
+
+def _build_hub_client() -> None:
+    install_packages(PACKAGE)
     npm = shutil.which("npm") or missing("npm is not on PATH")
-    if not (PACKAGE / "node_modules" / ".package-lock.json").exists():
-        done = subprocess.run([npm, "ci"], cwd=PACKAGE, capture_output=True, text=True, timeout=100, check=False)
-        if done.returncode != 0:
-            missing(f"what hub-client needs could not be installed: {done.stderr[-500:]}")
     built = subprocess.run([npm, "run", "build"], cwd=PACKAGE, capture_output=True, text=True, timeout=100, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
-    return PACKAGE
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conftest import missing, require_chromium
+from tests.conftest import Once, install_packages, require_chromium
 from tests.scenarios.browser import BROWSER
 from tests.scenarios.scripts import TIMEOUT_S, ClientError, Event, Script, running
 
@@ -98,13 +96,9 @@ async def opened_pages(node: str, executable: str) -> AsyncIterator[Pages]:
 
 
 @pytest.fixture(scope="session")
-def web() -> None:
+def web(once: Once) -> None:
     """The packages of `clients/js/web`: the checker of accessibility is one of them."""
-    if not (WEB / "node_modules" / ".package-lock.json").exists():
-        npm = shutil.which("npm") or missing("npm is not on PATH")
-        done = subprocess.run([npm, "ci"], cwd=WEB, capture_output=True, text=True, timeout=100, check=False)
-        if done.returncode != 0:
-            missing(f"the packages of the page could not be installed: {done.stderr[-500:]}")
+    once("web", lambda: install_packages(WEB))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
