@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,13 +26,22 @@ HUB = Path(sys.executable).with_name("hub")
 READY_S = 30.0
 STOP_S = 15.0
 _Found = TypeVar("_Found")
+_CHANCE = random.SystemRandom()
+
+
+_PORTS = range(10_000, 32_000)
+"""Below those that the system gives to whoever asks for any: between the choice and the start of a hub nobody is given it."""
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = _CHANCE.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(look: Callable[[], _Found | None], timeout_s: float, what: str) -> _Found:
