@@ -14,6 +14,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,17 @@ def install_packages(folder: Path) -> None:
     done = subprocess.run([npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     if done.returncode != 0:
         missing(f"the npm packages of {folder} could not be installed: {done.stderr[-500:]}")
+
+
+@pytest.fixture
+def modules_as_before() -> Iterator[None]:
+    """For tests that load applications: others import modules of the same names."""
+    names = ("schema", "queries", "mutations")
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,8 @@ from tests.codegen.applications import APPLICATIONS
 
 
 @pytest.fixture(autouse=True)
-def _modules_as_before() -> Iterator[None]:
-    """Other tests import applications of the same names, too."""
-    names = ("schema", "queries", "mutations")
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
-        del sys.modules[name]
-    sys.modules.update(before)
+def _modules(modules_as_before: None) -> None:
+    pass
 
 
 @pytest.fixture

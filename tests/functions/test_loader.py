@@ -6,7 +6,6 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,6 +20,8 @@ from hub.functions.limits import Limits
 from hub.functions.loader import load
 from hub.functions.registry import Registry
 from tests.functions.rows_in_memory import NOW, Rows
+
+pytestmark = pytest.mark.usefixtures("modules_as_before")
 
 ADA = Caller(Identity("https://issuer", "ada"))
 
@@ -72,17 +73,6 @@ MUTATIONS = """
 """
 
 APPLICATION = {"schema/tables.py": SCHEMA, "queries/chats.py": QUERIES, "mutations/chats.py": MUTATIONS}
-
-
-@pytest.fixture(autouse=True)
-def _modules_as_before() -> Iterator[None]:
-    """Other tests import applications of the same names."""
-    names = ("schema", "queries", "mutations")
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
-        del sys.modules[name]
-    sys.modules.update(before)
 
 
 def write(app_dir: Path, files: dict[str, str]) -> None:

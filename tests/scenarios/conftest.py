@@ -17,6 +17,7 @@ from hub.mongo.embedded import MongodBinary
 from tests.conftest import Once, install_packages, missing, require_node
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, SCRIPTS, JsClient, js_client
+from tests.scenarios.proxy import Proxy, proxy_to
 
 Connect = Callable[..., Awaitable[JsClient]]
 PACKAGE = Path(__file__).parents[2] / "clients" / "js"
@@ -67,6 +68,20 @@ def shared_hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFac
 def hub(shared_hub: HubProcess) -> HubProcess:
     """The hub that all scenarios share; a module that harms its own, or edits its application, overrides this."""
     return shared_hub
+
+
+@pytest.fixture(scope="session")
+def hub_of_cells(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """With `application/`: queries that show any value there is."""
+    with HubProcess(tmp_path_factory.mktemp("hub"), app=Path(__file__).parent / "application") as hub:
+        yield hub
+
+
+@pytest.fixture
+async def proxy(hub: HubProcess) -> AsyncIterator[Proxy]:
+    """What stands between the hub and clients that are to be cut off."""
+    async with proxy_to(hub.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

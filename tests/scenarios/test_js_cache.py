@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hub.mongo.embedded import MongodBinary
 from tests.conftest import require_chromium
 from tests.scenarios.browser import Browser, bundle, chromium
 from tests.scenarios.hub_process import HubProcess
-from tests.scenarios.proxy import Proxy, proxy_to
+from tests.scenarios.proxy import Proxy
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("hub_client")]
 
-APPLICATION = Path(__file__).parent / "application"
 EVERY_WAY = [
     pytest.param("convex", "session", id="the convex client, sessionStorage"),
     pytest.param("convex", "indexedDb", id="the convex client, IndexedDB"),
@@ -27,15 +25,8 @@ EVERY_WAY = [
 
 
 @pytest.fixture(scope="module")
-def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    with HubProcess(tmp_path_factory.mktemp("hub"), app=APPLICATION) as hub:
-        yield hub
-
-
-@pytest.fixture
-async def proxy(hub: HubProcess) -> AsyncIterator[Proxy]:
-    async with proxy_to(hub.port) as proxy:
-        yield proxy
+def hub(hub_of_cells: HubProcess) -> HubProcess:
+    return hub_of_cells
 
 
 @pytest.fixture(scope="module")

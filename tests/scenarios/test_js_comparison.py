@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, example, given, settings
 
 from hub.client import AsyncHubClient
 from hub.core.diff import same
-from hub.mongo.embedded import MongodBinary
 from hub.protocol import json_values
 from hub.protocol.msgpack_values import canonical
 from hub.values import Int64, Value
@@ -29,27 +28,24 @@ from tests.protocol.test_json_values import values
 from tests.scenarios.browser import Browser, bundle, chromium
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, OLDEST, SCRIPTS
-from tests.scenarios.proxy import COMPRESSION, Proxy, proxy_to
+from tests.scenarios.proxy import COMPRESSION, Proxy
 from tests.scenarios.random_values import changed, row
 from tests.scenarios.scripts import Script, running
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("hub_client")]
 
-APPLICATION = Path(__file__).parent / "application"
 CELLS = ("text", "rows", "nested", "scalar", "mark")
 
 
 @pytest.fixture(scope="module")
-def hub(mongod_binary: MongodBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    with HubProcess(tmp_path_factory.mktemp("hub"), app=APPLICATION) as hub:
-        yield hub
+def hub(hub_of_cells: HubProcess) -> HubProcess:
+    return hub_of_cells
 
 
 @pytest.fixture
-async def proxy(hub: HubProcess) -> AsyncIterator[Proxy]:
-    async with proxy_to(hub.port) as proxy:
-        proxy.hides = (COMPRESSION,)
-        yield proxy
+def proxy(proxy: Proxy) -> Proxy:
+    proxy.hides = (COMPRESSION,)
+    return proxy
 
 
 class Compared(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.scenarios.conftest import Connect, Conversation, contents, shows
 from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, OLDEST
-from tests.scenarios.proxy import SUBPROTOCOLS, Proxy, proxy_to
+from tests.scenarios.proxy import SUBPROTOCOLS, Proxy
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("hub_client")]
 
@@ -27,12 +26,6 @@ CLIENTS = [
     pytest.param(NEWEST, {"format": "stock"}, id="the stock protocol"),
 ]
 Transport = dict[str, Any] | None
-
-
-@pytest.fixture
-async def proxy(hub: HubProcess) -> AsyncIterator[Proxy]:
-    async with proxy_to(hub.port) as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize(("version", "transport"), CLIENTS)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.scenarios.conftest import Connect, Conversation, contents, shows
-from tests.scenarios.hub_process import HubProcess
 from tests.scenarios.js_client import NEWEST, VERSIONS
-from tests.scenarios.proxy import Proxy, proxy_to
+from tests.scenarios.proxy import Proxy
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-async def proxy(hub: HubProcess) -> AsyncIterator[Proxy]:
-    async with proxy_to(hub.port) as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -5,7 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+
+import { launch } from "./chromium.mjs";
 
 const [executablePath, script] = process.argv.slice(2);
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -20,18 +21,8 @@ const server = createServer((request, response) => {
 });
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-sync",
-    "--host-resolver-rules=MAP evil.test 127.0.0.1", // a name whose owner points it at this machine
-    "--no-first-run",
-    "--no-proxy-server",
-  ],
-});
+// A name whose owner points it at this machine.
+const browser = await launch(executablePath, "--host-resolver-rules=MAP evil.test 127.0.0.1");
 const pages = new Map();
 
 function follow(name, page) {

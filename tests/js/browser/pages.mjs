@@ -3,23 +3,14 @@
 // Reads one command a line on stdin, writes one event a line on stdout, in the order in which they happened. Ends, with the browser,
 // when stdin does. Pages that are opened for the same person share their storage, as tabs of one browser do.
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+
+import { launch } from "./chromium.mjs";
 
 const [executablePath, axe] = process.argv.slice(2);
 const TIMEOUT_MS = 15_000;
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-proxy-server",
-  ],
-});
+const browser = await launch(executablePath);
 const contexts = new Map();
 const pages = new Map();
 
