@@ -36,6 +36,24 @@ settings.register_profile("ci", deadline=None, max_examples=100, suppress_health
 settings.load_profile("ci" if IN_CI else "dev")
 
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 2**30
+"""Ten times what two workers were seen to use."""
+
+
+def pytest_configure() -> None:
+    """Temporary folders, in which the databases are, lie in memory where there is room: no test is about the disk, which every
+    commit waits for. A folder from which nothing can be run will not do. `PYTEST_DEBUG_TEMPROOT` names another."""
+    if MEMORY.is_dir() and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC and _free_bytes() > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def _free_bytes() -> int:
+    """Of the machine, as far as files may have it."""
+    known = dict(line.split()[:2] for line in Path("/proc/meminfo").read_text().splitlines())
+    return min(shutil.disk_usage(MEMORY).free, int(known["MemAvailable:"]) * 1024)
+
+
 def missing(reason: str) -> NoReturn:
     """Ends the test: skipped on a developer's machine, failed in CI."""
     if IN_CI:
