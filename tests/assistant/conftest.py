@@ -18,7 +18,7 @@ import pytest
 from hub.mongo.embedded import MongodBinary
 from tests.assistant.model_server import ModelServer, model_server
 from tests.scenarios.conftest import node as node  # the fixture
-from tests.scenarios.hub_process import REPOSITORY, HubProcess, eventually, free_port
+from tests.scenarios.hub_process import HTTP, REPOSITORY, HubProcess, eventually, free_port
 from tests.scenarios.js_client import SCRIPTS
 from tests.scenarios.scripts import Event, Script, running
 
@@ -73,7 +73,7 @@ def by_itself(dev: HubProcess, _model: ModelServer) -> Iterator[str]:
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(address, timeout=5).status_code == 404
+        return HTTP.get(address, timeout=5).status_code == 404
     except httpx.TransportError:
         return False
 
@@ -113,12 +113,12 @@ class Person:
     def post(self, path: str, body: Any, base: str | None = None, **options: Any) -> httpx.Response:
         """`base` is where an assistant is that runs by itself."""
         url = f"{base or self.assistant}{path}"
-        return httpx.post(url, **{"json": body, "headers": self.headers, "timeout": 30, **options})
+        return HTTP.post(url, **{"json": body, "headers": self.headers, "timeout": 30, **options})
 
     def start(self, text: str, name: str = "one", base: str | None = None) -> str:
         """Say something, and go away in the middle of the answer: the id of its message."""
         url = f"{base or self.assistant}/chat"
-        with httpx.stream("POST", url, json=self.said(text, name), headers=self.headers, timeout=30) as answer:
+        with HTTP.stream("POST", url, json=self.said(text, name), headers=self.headers, timeout=30) as answer:
             found = (chunk for chunk in map(chunk_of, answer.iter_lines()) if chunk is not None)
             message_id: str = next(found)["messageId"]
             next(chunk for chunk in found if chunk["type"] == "text-delta")

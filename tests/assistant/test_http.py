@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from clients.assistant.builtin import answer_to
 from hub.mongo.embedded import MongodBinary
 from tests.assistant.conftest import LEASE_S, Person, chunk_of, chunks_of, somebody, text_of
 from tests.assistant.model_server import ModelServer
-from tests.scenarios.hub_process import HubProcess
+from tests.scenarios.hub_process import HTTP, HubProcess
 
 pytestmark = pytest.mark.real
 
@@ -77,7 +76,7 @@ def test_nobody_is_trusted_without_a_token(person: Person, headers: dict[str, st
     answers = [
         person.post("/chat", person.said("hi"), headers=headers),
         person.post("/stop", {"chatId": person.chat_id, "messageId": "m"}, headers=headers),
-        httpx.get(f"{person.hub.url}/assistant/chat/{person.chat_id}/stream", headers=headers),
+        HTTP.get(f"{person.hub.url}/assistant/chat/{person.chat_id}/stream", headers=headers),
     ]
 
     assert [answer.status_code for answer in answers] == [status] * 3
@@ -91,7 +90,7 @@ def test_another_ones_chat_is_none(person: Person) -> None:
     answers = [
         other.post("/chat", person.said("hi")),
         other.post("/stop", {"chatId": person.chat_id, "messageId": message_id}),
-        httpx.get(f"{person.hub.url}/assistant/chat/{person.chat_id}/stream", headers=other.headers),
+        HTTP.get(f"{person.hub.url}/assistant/chat/{person.chat_id}/stream", headers=other.headers),
     ]
 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "CHAT_NOT_FOUND")] * 3
@@ -193,7 +192,7 @@ def test_an_answer_that_cannot_be_kept_says_so(person: Person, by_itself: str, m
     """Its chat is removed meanwhile."""
     model.is_held = True
     said = person.said("go on")
-    with httpx.stream("POST", f"{by_itself}/chat", json=said, headers=person.headers, timeout=30) as answer:
+    with HTTP.stream("POST", f"{by_itself}/chat", json=said, headers=person.headers, timeout=30) as answer:
         lines = answer.iter_lines()
         next(line for line in lines if "text-delta" in line)
         person.call("mutation", "chats:remove", chatId=person.chat_id)
@@ -221,7 +220,7 @@ def test_no_restart_leaves_an_answer_streaming_for_ever(mongod_binary: MongodBin
         hub.start()
         orphan = person.reply()
         url = f"{hub.url}/assistant/chat/{person.chat_id}/stream"
-        followed = chunks_of(httpx.get(url, headers=person.headers, timeout=30))
+        followed = chunks_of(HTTP.get(url, headers=person.headers, timeout=30))
         settled = person.reply()
 
     assert stopped["status"] == "error"
