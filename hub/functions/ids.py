@@ -87,7 +87,7 @@ class IdSource:
     """
 
     def __init__(self) -> None:
-        self._ms = 0
+        self._ms = -1  # before any moment: the first one writes its digits
         self._ms_digits = ""
         self._counter = 0
         self._creation_time = 0.0
