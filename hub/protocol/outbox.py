@@ -115,10 +115,10 @@ class Outbox:
         return self._waiting[0].frame if self._waiting else None
 
     def written(self, now: float) -> None:
-        """The frame from `next` has left, and the transport takes more."""
+        """The frame from `next` has left, and the transport takes more, unless it has just paused with this one."""
         item = self._waiting.popleft()
         self._transitions -= item.is_transition
-        self._stuck_since_s = now if self._waiting else None
+        self._stuck_since_s = now if self._waiting or self._is_paused else None
         self._resize(-item.frame.size_bytes, now)
 
     # --- a transport that takes frames at once -------------------------------------------------------------------------

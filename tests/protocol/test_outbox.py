@@ -146,6 +146,28 @@ def test_a_transport_that_gets_rid_of_nothing_is_given_up_and_one_that_does_is_n
     assert outbox.overflow_at == 22
 
 
+def test_a_transport_that_pauses_at_the_last_frame_that_waited_is_a_paused_one() -> None:
+    """It took the frame, and has not got rid of it: no transition is made, and its patience runs."""
+    transport = Transport()
+
+    def write(frame: Frame) -> bool:
+        is_taken = transport.write(frame)
+        transport.is_full = True
+        outbox.paused(now=5)
+        return is_taken
+
+    outbox = Outbox(STOCK, budget_bytes=500, patience_s=10, ping_after_s=15, now=0, write=write)
+    outbox.paused(now=1)
+    transport.is_full = True
+    outbox.put(an_answer(1), now=2)
+    transport.is_full = False
+    outbox.resumed(now=5)
+
+    assert transport.taken == [write_message(an_answer(1))]
+    assert (outbox.can_advance, outbox.is_at_ease) == (False, False)
+    assert outbox.overflow_at == 15
+
+
 def test_what_is_given_up_does_not_wait_any_more() -> None:
     outbox = an_outbox(budget_bytes=10)
     outbox.put(an_answer(100), now=0)
