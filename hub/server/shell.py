@@ -169,6 +169,7 @@ class ReadyShell(Shell):
             connection.malformed(error)
         except Exception:
             log.exception("session ended by an error of the hub")
+            connection.lost()  # what has come behind is not to be done before this one, which the client repeats
             self._frames.abort()
         return True
 

@@ -19,6 +19,7 @@ from websockets.frames import Frame, Opcode
 from hub import config
 from hub.clock import SystemClock
 from hub.functions.identity import SERVICE, Caller
+from hub.live.mutations import MutationRequest
 from hub.metrics import Metrics
 from hub.protocol.messages import Authenticate
 from hub.server.origins import Access
@@ -304,6 +305,31 @@ async def test_a_frame_that_is_no_message_ends_the_session_with_a_reason(ways: s
 
     assert fatal["type"] == "FatalError"
     assert (code, reason) == (1002, "BadRequest")
+
+
+async def test_after_a_message_that_the_hub_failed_on_none_is_handled(ways: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client comes back and repeats what was not answered: what came behind would be done before it."""
+    async with running(ways) as it:
+        submit, submitted = it.hub.engine.submit, list[str | None]()
+
+        def failing(request: MutationRequest) -> None:
+            submitted.append(request.key)
+            if len(submitted) == 1:
+                raise RuntimeError("an error of the hub")
+            submit(request)
+
+        monkeypatch.setattr(it.hub.engine, "submit", failing)
+        client = await it.client()
+        messages = [
+            {"type": "Mutation", "requestId": n, "udfPath": "notes:add", "args": [{"room": "a", "rank": n}]} for n in range(3)
+        ]
+        frames = [Frame(Opcode.TEXT, json.dumps(message).encode()).serialize(mask=True) for message in messages]
+        client.socket.transport.write(b"".join(frames))  # they come at once
+
+        await client.ended()
+        await holds(lambda: not it.hub.sockets)
+
+    assert len(submitted) == 1
 
 
 async def test_a_hub_that_stops_asks_its_clients_to_go_elsewhere_after_what_it_had_to_say(ways: str) -> None:
