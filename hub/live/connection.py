@@ -255,19 +255,18 @@ class Connection:
     def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
         """Its query has another value: the short way there if that is all, the long one otherwise."""
         session, outbox, query_id = self._session, self.outbox, subscription.query_id
-        frame = None
         try:
             is_simple = not self._is_held and outbox.is_at_ease
             if is_simple and is_only_change(steps.ts, self._subscriptions, session.shown, query_id, steps.result):
                 frame = session.step(query_id, steps, outbox.wire_format)
+                if frame is not None:
+                    outbox.put_frame(frame, now, is_transition=True)
+                    steps.sent += 1
+                    steps.sent_bytes += frame.size_bytes
+                    return
         except Exception:
             self._could_not_move_on()
-        if frame is None:
-            self.refresh()
-        else:
-            outbox.put_frame(frame, now, is_transition=True)
-            steps.sent += 1
-            steps.sent_bytes += frame.size_bytes
+        self.refresh()
 
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.

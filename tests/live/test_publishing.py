@@ -126,3 +126,24 @@ async def test_a_query_that_waited_for_the_database_does_not_count_as_a_slow_one
 
         assert all(live.took_s < 0.5 for live in audience.shown())
         assert clock.added_s >= 1.0
+
+
+async def test_a_session_that_cannot_be_written_to_ends_and_all_others_are_shown_the_result(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live_hub(store) as hub:
+        screens = [hub.screen() for _ in range(8)]
+        shown = [await screen.watch("notes:newest", room="a") for screen in screens]
+        broken = screens[0]
+        assert broken.connection is not None
+
+        def failing(*_: object, **__: object) -> None:
+            raise RuntimeError("what compresses its frames is broken")
+
+        monkeypatch.setattr(broken.connection.outbox, "put_frame", failing)
+        await hub.mutate("notes:add", room="a", rank=1)
+
+        for screen, query_id in list(zip(screens, shown, strict=True))[1:]:
+            await screen.until(lambda screen=screen, query_id=query_id: len(screen.value(query_id)) == 1)  # type: ignore[misc]
+        assert broken.connection.close is not None
+        assert broken.connection.is_over
