@@ -204,8 +204,12 @@ class Connection:
         return verify
 
     def _put(self, message: ServerMessage) -> None:
+        """What serves all sessions puts answers and pings here, so an error ends this one and goes no further."""
         engine = self._engine
-        engine.metrics.sent_bytes.value += self.outbox.put(message, engine.clock.monotonic())
+        try:
+            engine.metrics.sent_bytes.value += self.outbox.put(message, engine.clock.monotonic())
+        except Exception:
+            self._failed("a session could not be written to")
 
     def _watch(self, query: AddQuery) -> None:
         subscription = Subscription(self, query.query_id, self.caller, query.path, query.args, query.journal)
@@ -265,7 +269,7 @@ class Connection:
                     steps.sent_bytes += frame.size_bytes
                     return
         except Exception:
-            self._could_not_move_on()
+            self._failed("a session could not be moved on")
         self.refresh()
 
     def refresh(self) -> None:
@@ -289,10 +293,11 @@ class Connection:
                 engine.metrics.transitions.value += 1
                 self._put(transition)
         except Exception:
-            self._could_not_move_on()
+            self._failed("a session could not be moved on")
 
-    def _could_not_move_on(self) -> None:
-        log.exception("a session could not be moved on")
+    def _failed(self, what: str) -> None:
+        """To be called where the error was caught."""
+        log.exception(what)
         self.end(closing(1011, "InternalServerError", "the hub failed"))
 
     def shown(self) -> list[LiveQuery]:

@@ -15,7 +15,7 @@ from hub.protocol.steps import Steps
 from hub.testing.memory import MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
-from tests.live.harness import LiveHub, application, live_hub
+from tests.live.harness import LiveHub, Screen, application, live_hub
 
 
 class Ticking(SystemClock):
@@ -134,16 +134,37 @@ async def test_a_session_that_cannot_be_written_to_ends_and_all_others_are_shown
     async with live_hub(store) as hub:
         screens = [hub.screen() for _ in range(8)]
         shown = [await screen.watch("notes:newest", room="a") for screen in screens]
-        broken = screens[0]
-        assert broken.connection is not None
-
-        def failing(*_: object, **__: object) -> None:
-            raise RuntimeError("what compresses its frames is broken")
-
-        monkeypatch.setattr(broken.connection.outbox, "put_frame", failing)
+        breaks(screens[0], monkeypatch)
         await hub.mutate("notes:add", room="a", rank=1)
 
         for screen, query_id in list(zip(screens, shown, strict=True))[1:]:
             await screen.until(lambda screen=screen, query_id=query_id: len(screen.value(query_id)) == 1)  # type: ignore[misc]
-        assert broken.connection.close is not None
-        assert broken.connection.is_over
+        assert screens[0].connection is not None
+        assert screens[0].connection.is_over
+
+
+async def test_an_answer_or_a_ping_that_cannot_be_written_ends_its_session_and_nothing_else(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live_hub(store) as hub:
+        author, idle, other = hub.screen(), hub.screen(), hub.screen()
+        shown = await other.watch("notes:newest", room="a")
+        breaks(author, monkeypatch)
+        breaks(idle, monkeypatch)
+        author.client.mutate("notes:add", room="a", rank=1)
+        author.pump()
+        assert idle.connection is not None
+        idle.connection.beat(hub.engine.clock.monotonic() + 3600)
+
+        await hub.mutate("notes:add", room="a", rank=2)
+        await other.until(lambda: len(other.value(shown)) == 2)
+        assert author.connection is not None
+        assert (author.connection.is_over, idle.connection.is_over) == (True, True)
+
+
+def breaks(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("what compresses its frames is broken")
+
+    assert screen.connection is not None
+    monkeypatch.setattr(screen.connection.outbox, "put_frame", failing)
