@@ -1,10 +1,13 @@
-"""Clock: what time it is and how to wait; tests pass their own."""
+"""Clock: what time it is, how to wait, and when long work gives way; tests pass their own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+SLICE_S: Final = 0.005
+"""How long work goes on before the event loop gets its turn: heartbeats and calls wait no longer than that for a wide fan-out."""
 
 
 class Clock(Protocol):
@@ -27,3 +30,25 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Slices:
+    """Cuts work that goes through many things into slices; the one that has it asks after each thing whether its slice is over."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begin()
+
+    def _begin(self) -> None:
+        self.now = self._clock.monotonic()
+        self._ends = self.now + SLICE_S
+
+    def is_over(self) -> bool:
+        """Looks at the clock; `now` is what it said."""
+        self.now = self._clock.monotonic()
+        return self.now >= self._ends
+
+    async def give_way(self) -> None:
+        """The event loop gets its turn, and then the next slice begins."""
+        await asyncio.sleep(0)
+        self._begin()

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable
 
-from hub.clock import Clock
+from hub.clock import Clock, Slices
 from hub.core.rangemap import Piece
 from hub.errors import Unavailable
 from hub.functions.execution import Run
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_S, _MAX_RETRY_S = 0.1, 5.0
 """Pauses, doubling, before a run is repeated that could not read the database."""
-_SLICE_S = 0.005
-"""How long runs from memory, or the handing out of their results, go on before the loop gets its turn."""
 _WIDE = 20
 """A result that more sessions get is not compressed for each of them."""
 _LONG_S = 0.02
@@ -111,16 +109,15 @@ class Evaluations:
         self._start_waves()
 
     async def _sweep(self, queries: Iterable[LiveQuery]) -> None:
-        slice_ends = self._clock.monotonic() + _SLICE_S
+        slices = Slices(self._clock)
         for live in queries:
             if not live.subscriptions or not live.is_stale or self._waves.is_running(live):
                 continue
             if live.took_s > _LONG_S or not self._evaluate_now(live):
                 self._wait_for_wave(live)
-            if self._clock.monotonic() >= slice_ends:
+            if slices.is_over():
                 await self._publish()
-                await asyncio.sleep(0)
-                slice_ends = self._clock.monotonic() + _SLICE_S
+                await slices.give_way()
 
     def _evaluate_now(self, live: LiveQuery) -> bool:
         """Evaluate it at the head; False if its rows are not all in memory."""
@@ -143,8 +140,7 @@ class Evaluations:
         changed, self._changed = self._changed, {}
         first = {author: changed[author] for author in self._authors if author in changed}
         live, steps = None, None
-        now = self._clock.monotonic()
-        slice_ends = now + _SLICE_S
+        slices = Slices(self._clock)
         for subscriber, subscription in (first | changed).items():
             if subscription is not None and (subscription.live is not live or steps is None):
                 self._count(steps)
@@ -152,12 +148,9 @@ class Evaluations:
             if subscription is None or steps is None:
                 subscriber.refresh()
             else:
-                subscriber.step(subscription, steps, now)
-            now = self._clock.monotonic()
-            if now >= slice_ends:
-                await asyncio.sleep(0)
-                now = self._clock.monotonic()
-                slice_ends = now + _SLICE_S
+                subscriber.step(subscription, steps, slices.now)
+            if slices.is_over():
+                await slices.give_way()
         self._count(steps)
 
     def _steps(self, live: LiveQuery | None) -> Steps | None:

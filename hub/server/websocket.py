@@ -11,6 +11,7 @@ import asyncio
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from hub.clock import Slices
 from hub.config import Settings
 from hub.functions.identity import Caller
 from hub.live.connection import Connection
@@ -22,9 +23,6 @@ from hub.protocol.session import Session
 from hub.server.ready_frames import ready_frames
 from hub.server.shell import ReadyShell, SendingShell, Shell
 from hub.server.tokens import Authenticator
-
-_SLICE_S = 0.005
-"""How long the sockets are looked after before the loop gets its turn."""
 
 
 class Sockets:
@@ -91,12 +89,11 @@ class Sockets:
         every_s = min(self._settings.ping_interval_s, self._settings.send_timeout_s) / 10
         while True:
             await clock.sleep(every_s)
-            slice_ends = clock.monotonic() + _SLICE_S
+            slices = Slices(clock)
             for shell in list(self._open):
-                shell.beat(clock.monotonic())
-                if clock.monotonic() >= slice_ends:
-                    await asyncio.sleep(0)
-                    slice_ends = clock.monotonic() + _SLICE_S
+                shell.beat(slices.now)
+                if slices.is_over():
+                    await slices.give_way()
 
     async def close_all(self, grace_s: float) -> None:
         """Ask every client to go elsewhere, spread over the grace period so that they do not all come back at once."""
