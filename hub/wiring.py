@@ -253,13 +253,14 @@ async def _serving(hub: Hub, listener: socket.socket, stop: _Stop) -> AsyncItera
     async with hub.engine.running(), asyncio.TaskGroup() as tasks:
         guard = tasks.create_task(_guard_against_stalls(hub.settings.stall_exit_s), name="stall guard")
         serving = tasks.create_task(server.serve(sockets=[listener]), name="server")
-        serving.add_done_callback(lambda _: stop.ask())
+        serving.add_done_callback(stop.ask)
         while not (server.started or serving.done()):
             await hub.clock.sleep(0.005)
         _collect_seldom()
         try:
             yield
         finally:
+            serving.remove_done_callback(stop.ask)  # it ends because it is told to: whatever ends this block is not to be cancelled
             await _stop_serving(hub, server)
             guard.cancel()
 
@@ -330,7 +331,8 @@ class _Stop:
         self._asked = asyncio.Event()
         self._starting: asyncio.Task[None] | None = asyncio.current_task()
 
-    def ask(self) -> None:
+    def ask(self, _ended: object = None) -> None:
+        """Called by a signal, or by the end of the server's task."""
         self._asked.set()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -96,7 +96,7 @@ async def rest(hub: LiveHub, screen: Screen) -> None:
 
 
 async def test_queries_that_run_again_do_not_ask_the_database(hub: LiveHub, store: Counting, memory: MemoryDatabase) -> None:
-    memory.outside(*(a_note(f"n{n}", rank=float(n), owner="alice") for n in range(9)))
+    await until_head(hub, memory.outside(*(a_note(f"n{n}", rank=float(n), owner="alice") for n in range(9))))
     screen = hub.screen()
     newest, between = await screen.watch("notes:newest", room="a"), await screen.watch("notes:between", room="a", low=2, high=6)
     total, owners = await screen.watch("notes:total", room="a"), await screen.watch("notes:owners", room="a")
@@ -200,7 +200,7 @@ async def test_a_row_that_is_shown_by_its_id_alone_is_kept_through_a_change_by_s
 
 
 async def test_a_new_subscriber_to_what_is_in_memory_asks_nothing(hub: LiveHub, store: Counting, memory: MemoryDatabase) -> None:
-    memory.outside(*(a_note(f"n{n}", rank=float(n)) for n in range(5)))
+    await until_head(hub, memory.outside(*(a_note(f"n{n}", rank=float(n)) for n in range(5))))
     first = hub.screen()
     await first.watch("notes:total", room="a")
     store.read_for.clear()
@@ -232,7 +232,7 @@ async def test_what_nobody_shows_is_read_again_after_the_grace_period(
 
 
 async def test_runs_that_miss_the_same_range_together_share_one_read(hub: LiveHub, store: Counting, memory: MemoryDatabase) -> None:
-    memory.outside(a_note("n1"))
+    await until_head(hub, memory.outside(a_note("n1")))
     screen = hub.screen()
     store.reads.hold()
     total, visible = screen.client.watch("notes:total", room="a"), screen.client.watch("notes:visible", room="a")
@@ -274,7 +274,7 @@ async def test_a_read_that_fails_fails_for_one_and_the_others_that_wanted_it_rea
 
 
 async def test_a_commit_while_a_range_is_read_is_in_memory_too(hub: LiveHub, store: Counting, memory: MemoryDatabase) -> None:
-    memory.outside(a_note("n1"), a_note("n2"))
+    await until_head(hub, memory.outside(a_note("n1"), a_note("n2")))
     screen = hub.screen()
     store.reads.hold()
     query = screen.client.watch("notes:total", room="a")
@@ -314,7 +314,7 @@ async def test_all_reads_of_a_run_that_waited_are_at_its_own_moment_though_memor
     hub: LiveHub, store: Counting, memory: MemoryDatabase
 ) -> None:
     """A note moves between two rooms while one is read and the other is in memory."""
-    memory.outside(a_note("n1", room="b"), a_note("n2", room="b"))
+    await until_head(hub, memory.outside(a_note("n1", room="b"), a_note("n2", room="b")))
     others, screen = hub.screen(), hub.screen()
     await others.watch("notes:total", room="b")
     seen: list[list[float]] = []
@@ -334,7 +334,7 @@ async def test_all_reads_of_a_run_that_waited_are_at_its_own_moment_though_memor
 async def test_all_rows_that_a_run_reads_by_id_are_of_its_own_moment_though_memory_went_on(
     hub: LiveHub, store: Counting, memory: MemoryDatabase
 ) -> None:
-    memory.outside(a_note("n1", owner="before"))
+    await until_head(hub, memory.outside(a_note("n1", owner="before")))
     others, screen = hub.screen(), hub.screen()
     await others.watch("notes:get", noteId="later")
     seen: list[Any] = []
@@ -374,7 +374,7 @@ async def test_what_a_quick_query_showed_when_a_slow_one_was_read_is_kept_until_
 async def test_a_range_that_became_doubtful_while_it_was_read_is_not_believed(
     hub: LiveHub, store: Counting, memory: MemoryDatabase
 ) -> None:
-    memory.outside(a_note("n1", rank=3.0), a_note("elsewhere", room="z"))
+    await until_head(hub, memory.outside(a_note("n1", rank=3.0), a_note("elsewhere", room="z")))
     screen = hub.screen()
     store.reads.hold()
     query = screen.client.watch("notes:total", room="a")
@@ -402,7 +402,7 @@ async def test_a_range_that_became_doubtful_while_it_was_read_is_not_believed(
 async def test_a_commit_that_changes_nothing_a_query_shows_wakes_nobody(
     hub: LiveHub, memory: MemoryDatabase, unseen: Insert | Delete | Update
 ) -> None:
-    memory.outside(*(a_note(f"n{n}", rank=float(n)) for n in range(9)))
+    await until_head(hub, memory.outside(*(a_note(f"n{n}", rank=float(n)) for n in range(9))))
     screen = hub.screen()
     query = await screen.watch("notes:newest", room="a")
     reruns, transitions = counted(hub, "reruns_total"), len(screen.client.transitions)
@@ -416,7 +416,7 @@ async def test_a_commit_that_changes_nothing_a_query_shows_wakes_nobody(
 
 
 async def test_a_run_that_changes_nothing_sends_nothing_and_is_counted(hub: LiveHub, memory: MemoryDatabase) -> None:
-    memory.outside(a_note("n1"))
+    await until_head(hub, memory.outside(a_note("n1")))
     screen = hub.screen()
     await screen.watch("notes:total", room="a")
     wasted, transitions = counted(hub, "wasted_reruns_total"), len(screen.client.transitions)
@@ -429,7 +429,7 @@ async def test_a_run_that_changes_nothing_sends_nothing_and_is_counted(hub: Live
 
 
 async def test_a_function_cannot_change_what_others_see(hub: LiveHub, memory: MemoryDatabase) -> None:
-    memory.outside(a_note("n1", tags=["one"]), a_note("n2"))
+    await until_head(hub, memory.outside(a_note("n1", tags=["one"]), a_note("n2")))
     screen = hub.screen()
     before = await screen.watch("notes:newest", room="a")
     shown = screen.value(before)
@@ -528,7 +528,7 @@ async def test_memory_stays_in_its_budget_and_screens_stay_right(
 ) -> None:
     async with live_hub(store, registry, cache_max_bytes=40_000) as hub:
         rooms = [f"room {n}" for n in range(30)]
-        memory.outside(*(a_note(room, room, 1.0, tags=["x" * 1_000]) for room in rooms))
+        await until_head(hub, memory.outside(*(a_note(room, room, 1.0, tags=["x" * 1_000]) for room in rooms)))
         screen = hub.screen()
         totals = [await screen.watch("notes:total", room=room) for room in rooms]
         memory.outside(*(a_note(f"{room} again", room, 1.0) for room in rooms))

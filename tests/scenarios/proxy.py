@@ -41,23 +41,25 @@ class Proxy:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self.accepting:
-            writer.transport.abort()
-            return
-        self.accepted += 1
+        ends = {writer}
+        self._writers.add(writer)  # at once: a cut also ends what is still being connected
         try:
+            if not self.accepting:
+                return
+            self.accepted += 1
             upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.target_port)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, upstream}
-        try:
+            ends.add(upstream)
+            self._writers.add(upstream)
+            if writer.transport.is_closing():
+                return
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._ask(reader, upstream), name="to the hub")
                 both.create_task(self._answer(upstream_reader, writer), name="from the hub")
+        except OSError:
+            pass  # nobody listens there
         finally:
-            self._writers -= {writer, upstream}
-            for end in (writer, upstream):
+            self._writers -= ends
+            for end in ends:
                 end.transport.abort()
 
     async def _ask(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
@@ -130,6 +132,7 @@ async def proxy_to(port: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         proxy.answers.set()
-        proxy.cut()
+        proxy.accepting = False
         server.close()
+        proxy.cut()
         await server.wait_closed()
