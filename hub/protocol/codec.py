@@ -29,7 +29,7 @@ from hub.protocol.messages import (
     Version,
 )
 from hub.protocol.requests import read_frame
-from hub.protocol.steps import WriteStep
+from hub.protocol.steps import WriteFrame, WriteStep
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -106,16 +106,17 @@ def _write_transition(message: Transition) -> Frame:
 def step_writer(result: Success) -> WriteStep:
     """Of transitions that bring this result and nothing else."""
     shared = (result.encoded.get(_FRAGMENT) or result_fragment(result)) + b"}]}"
-    openings: dict[Version, bytes] = {}
 
-    def write(start: Version, end: Version, query_id: QueryId) -> Frame:
-        opening = openings.get(start)
-        if opening is None:
-            opening = openings[start] = (_open_transition(start, end) + _open_change("QueryUpdated")).encode()
-        own = b"%b%d," % (opening, query_id)
-        return Frame(True, (own, shared), len(own) + len(shared), result.is_wide)
+    def write_step(start: Version, end: Version) -> WriteFrame:
+        opening = (_open_transition(start, end) + _open_change("QueryUpdated")).encode()
 
-    return write
+        def write(query_id: QueryId) -> Frame:
+            own = b"%b%d," % (opening, query_id)
+            return Frame(True, (own, shared), len(own) + len(shared), result.is_wide)
+
+        return write
+
+    return write_step
 
 
 def _open_change(kind: str) -> str:

@@ -31,7 +31,7 @@ from hub.protocol.messages import (
 )
 from hub.protocol.notations import NativeReading, Notation, array
 from hub.protocol.requests import read_frame
-from hub.protocol.steps import WriteStep
+from hub.protocol.steps import WriteFrame, WriteStep
 from hub.timestamps import Timestamp
 
 MAX_ENCODED = 32
@@ -96,16 +96,17 @@ class NativeFormat:
         kind, length, change = self._change(QueryChanged(QueryId(0), result, base, result.journal != base.journal))
         head = self._head(kind, length)
         shared = change + notation.close_array * 3
-        openings: dict[Version, bytes] = {}
 
-        def write(start: Version, end: Version, query_id: QueryId) -> Frame:
-            opening = openings.get(start)
-            if opening is None:
-                opening = openings[start] = self._open_transition(start, end, 1) + head
-            own = opening + notation.number(query_id) + notation.separator
-            return Frame(notation.is_text, (own, shared), len(own) + len(shared), result.is_wide)
+        def write_step(start: Version, end: Version) -> WriteFrame:
+            opening = self._open_transition(start, end, 1) + head
 
-        return write
+            def write(query_id: QueryId) -> Frame:
+                own = opening + notation.number(query_id) + notation.separator
+                return Frame(notation.is_text, (own, shared), len(own) + len(shared), result.is_wide)
+
+            return write
+
+        return write_step
 
     def _change(self, item: QueryChanged) -> tuple[int, int, bytes]:
         """Its kind, how many items it has, and those behind the query's id: the same for all that are told the same."""

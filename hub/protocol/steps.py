@@ -18,8 +18,10 @@ from hub.timestamps import Timestamp
 _MAX_FRAMES = 32
 """Kept for others in the same state. Where there are more states than that, to keep each of them costs more than it saves."""
 
-WriteStep: TypeAlias = Callable[[Version, Version, QueryId], Frame]
-"""Writes the transition from the first version to the second that has this one change, of the query of this id."""
+WriteFrame: TypeAlias = Callable[[QueryId], Frame]
+"""Writes a transition that has this one change, of the query of this id."""
+WriteStep: TypeAlias = Callable[[Version, Version], WriteFrame]
+"""For transitions from the first version to the second."""
 
 
 class StepFormat(Protocol):
@@ -31,28 +33,45 @@ class StepFormat(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class _Way:
+    """Of all sessions at one version, to where the step leads them."""
+
+    start: Version
+    end: Version
+    write: WriteFrame
+    frames: dict[QueryId, Frame] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class Step:
     """To the new value from `base`, for sessions of one wire format."""
 
     base: Success
     ts: Timestamp
     _write: WriteStep
-    _ends: dict[Version, Version] = field(default_factory=dict)
-    _frames: dict[tuple[Version, QueryId], Frame] = field(default_factory=dict)
+    _ways: dict[Version, _Way] = field(default_factory=dict)
+    _last: _Way | None = None
+    _kept: int = 0
 
     def take(self, start: Version, query_id: QueryId) -> tuple[Version, Frame]:
         """The frame for a session at `start`, and where that leads."""
-        end = self._ends.get(start)
-        if end is None:
-            end = self._ends[start] = Version(start.query_set, start.identity, self.ts)
-        frame = self._frames.get((start, query_id))
+        way = self._last
+        if way is None or way.start is not start:  # those whom a step has brought there have the same object for it
+            way = self._last = self._ways.get(start) or self._new_way(start)
+        frame = way.frames.get(query_id)
         if frame is None:
-            frame = self._write(start, end, query_id)
-            if len(self._frames) < _MAX_FRAMES:
-                self._frames[start, query_id] = frame
+            frame = way.write(query_id)
+            if self._kept < _MAX_FRAMES:
+                self._kept += 1
+                way.frames[query_id] = frame
         else:
             frame.share()
-        return end, frame
+        return way.end, frame
+
+    def _new_way(self, start: Version) -> _Way:
+        end = Version(start.query_set, start.identity, self.ts)
+        way = self._ways[start] = _Way(start, end, self._write(start, end))
+        return way
 
 
 @dataclass(slots=True)
