@@ -11,7 +11,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: .venv/.installed ## Make .venv and install the project with its development extras
@@ -48,6 +48,11 @@ test: install packages ## Everything, with a real mongod, the published clients 
 .PHONY: test-fast
 test-fast: install ## The pure part, in seconds
 	@$(PY) -m pytest -m "not real" $(ARGS)
+
+.PHONY: test-oldest
+test-oldest: install packages ## As test, on the oldest packages that pyproject.toml allows
+	@scripts/oldest.sh
+	@.cache/oldest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: cover
 cover: install packages ## As test, in one process, with a report of what no test runs
