@@ -22,7 +22,7 @@ from hub.clock import Clock
 from hub.errors import Conflict, DeadlineExceeded, OutcomeUnknown, Unavailable, UniqueViolation
 from hub.mongo import faults
 from hub.mongo.batches import OwnBatches
-from hub.mongo.driver import Document, Link, Session, from_bson, time_limit
+from hub.mongo.driver import Document, Link, Session, Statements, from_bson, time_limit
 from hub.mongo.holders import Holders
 from hub.mongo.names import CLOCKS, KEPT, REQUESTS
 from hub.mongo.outcomes import Outcomes, Sent, clock_of
@@ -116,13 +116,9 @@ class Transactions:
         await self._link.begin(self._session, at)
         try:
             async with self._link.in_time(deadline - self._clock.monotonic()):
-                await self._move_clock(batch)
-                began = self._session.operation_time  # the server's time: its replies tell it also inside a transaction
-                for table in requests.tables:
-                    await self._write(table, requests)
-                await self._record(batch.records)
+                began = await self._write(batch, requests)
             if check is not None and began is not None:
-                await check(from_bson(began))
+                await check(began)
             if self._is_cancelled:
                 raise Unavailable("the call was cancelled before its commit")
             if self._clock.monotonic() >= deadline:
@@ -133,33 +129,41 @@ class Transactions:
                 raise _LostConnection from exc
             raise
 
-    async def _move_clock(self, batch: WriteBatch) -> None:
-        """The first write: whoever moved the same clock after our position has won already."""
+    async def _write(self, batch: WriteBatch, requests: Requests) -> Timestamp | None:
+        """All but the commit. Returns the server's time when it began, which its replies tell also inside a transaction.
+
+        The clock row comes first: whoever moved the same clock after our position has won already.
+        """
+        existing = [Statements(kind, table, some) for table in requests.tables for kind, some in requests.of_existing(table)]
+        new = [Statements("insert", table, rows) for table in requests.tables if (rows := requests.of_new(table))]
+        records = [Statements("insert", REQUESTS, self._records(batch.records))] if batch.records else []
+        steps = [self._move_of_clock(batch), *existing, *new, *records]
+        written = await self._link.write(steps, self._session)
+        if written.counts:
+            self._holders.clock_is_free()
+        if any(count != len(step.statements) for step, count in zip(steps, written.counts, strict=False)):
+            # The transaction sees exactly what was there at its position, so the mutation ran on something older or newer.
+            raise Conflict("a row that is to be written is not there any more")
+        if written.error is not None:
+            await self._judge(steps[len(written.counts)].collection, written.error, requests, clock_of(batch, self._hub_id))
+            raise written.error
+        return written.began
+
+    def _move_of_clock(self, batch: WriteBatch) -> Statements:
         change: Document = {"$inc": {"n": Int64(1)}, "$set": {"by": batch.id}}
         row = clock_of(batch, self._hub_id)
         if row != CLOCK:
             change["$set"]["expiresAt"] = self._date() + KEPT
-        try:
-            await self._link.write("update", CLOCKS, [{"q": {"_id": row}, "u": change, "upsert": True}], self._session)
-        except PyMongoError as exc:
-            if row == CLOCK and faults.is_conflict(exc):
+        return Statements("update", CLOCKS, [{"q": {"_id": row}, "u": change, "upsert": True}])
+
+    async def _judge(self, collection: str, exc: PyMongoError, requests: Requests, clock: str) -> None:
+        """A write was refused. Returns if the mutation may do better when it runs again."""
+        if collection == CLOCKS:
+            if clock == CLOCK and faults.is_conflict(exc):
                 await self._abort()
                 await self._holders.clock_is_taken()
-            raise
-        self._holders.clock_is_free()
-
-    async def _write(self, table: str, requests: Requests) -> None:
-        try:
-            for kind, statements in requests.of_existing(table):
-                if await self._link.write(kind, table, statements, self._session) != len(statements):
-                    # The transaction sees exactly what was there at its position, so the mutation ran on something older or newer.
-                    raise Conflict("a row that is to be written is not there any more")
-            if new := requests.of_new(table):
-                await self._link.write("insert", table, new, self._session)
-        except PyMongoError as exc:
-            if index := faults.taken_key(exc):
-                self._judge_taken_key(table, index, requests, exc)
-            raise
+        elif collection != REQUESTS and (index := faults.taken_key(exc)):
+            self._judge_taken_key(collection, index, requests, exc)
 
     def _judge_taken_key(self, table: str, index: tuple[str, ...], requests: Requests, exc: PyMongoError) -> None:
         """Returns if the mutation may do better when it runs again."""
@@ -169,11 +173,9 @@ class Transactions:
             fields = ", ".join(index)
             raise UniqueViolation(f"{table}: another row has the same ({fields}), unique by an index that is not declared") from exc
 
-    async def _record(self, records: Sequence[RequestRecord]) -> None:
-        if not records:
-            return
+    def _records(self, records: Sequence[RequestRecord]) -> list[Row]:
         now = self._date()
-        rows: list[Row] = [
+        return [
             {
                 "_id": record.key,
                 "caller": record.caller,
@@ -184,7 +186,6 @@ class Transactions:
             }
             for record in records
         ]
-        await self._link.write("insert", REQUESTS, rows, self._session)
 
     async def _commit(self, sent: Sent, deadline: float) -> Timestamp:
         """Commit again until it is known what happened. That is safe: a commit counts once.

@@ -24,14 +24,15 @@ pytestmark = pytest.mark.real
 A_HUB_THAT_STOPS_INSIDE_ITS_TRANSACTION = """
 import asyncio, sys
 from pymongo.read_concern import ReadConcern
-from hub.mongo.driver import LinkOptions, connect, STORED
+from hub.mongo.driver import LinkOptions, Statements, connect
 from hub.mongo.holders import app_name
 
 async def run(url: str, database: str) -> None:
     link = connect(url, database, "pymongo", LinkOptions(app_name(database)))
     session = await link.start_session()
     await session.start_transaction(read_concern=ReadConcern("snapshot"))
-    await link.write("update", "hub_clock", [{"q": {"_id": "serializable"}, "u": {"$inc": {"n": 1}}}], session)
+    move = {"q": {"_id": "serializable"}, "u": {"$inc": {"n": 1}}}
+    await link.write([Statements("update", "hub_clock", [move])], session)
     print("holds", flush=True)
     await asyncio.Event().wait()
 
