@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _BREATH_S = 0.005
 """How long runs that do not wait keep the loop from everybody else, and a batch from being sent; in processor time."""
+_SLICE_S = 0.002
+"""The same while another batch commits: the database's replies wait for the end of it, and with them all who are in that batch."""
 _TOGETHER_S = 0.005
 """Rows that were asked for at the same time come at the same time; who waits for others longer than this goes on without them."""
 _MOST_FETCHES = 5
@@ -90,7 +92,7 @@ class Filling:
 
     def fill_now(self, batch: Batch, members: Iterable[Member], overtaken: Overtaken) -> None:
         """Without giving way to the loop, for some milliseconds at most; who would have to wait is left out."""
-        ends = time.thread_time() + _BREATH_S
+        ends = time.thread_time() + _SLICE_S
         for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
             if done is None:

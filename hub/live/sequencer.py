@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 
 _WINNER_S = 1.0
 """How long a batch that lost waits for the feed to bring what won."""
+_ENOUGH = 8
+"""So many that ran while the batch before committed are sent at once. What has come since runs while they commit: the database and
+this process then work at the same time, where one batch of all would have each wait for the other."""
 _RETRY_S = 0.1
 """Pause before the database is asked again that was away."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
@@ -259,7 +262,8 @@ class Sequencer:
         news = [_beyond(commit, earlier.follows) for commit in commits]
         if earlier.holds_for(self._open, news):  # as it mostly does: nothing is put together anew
             earlier.move(at, commits, clocks)
-            await self._filling.fill(earlier, self._open[len(earlier.done) :], Overtaken(None, (), ()))
+            if len(earlier.done) < _ENOUGH:
+                await self._filling.fill(earlier, self._open[len(earlier.done) :], Overtaken(None, (), ()))
             return earlier
         batch = Batch(earlier.rows.moved(at, commits), clocks)
         await self._filling.fill(batch, self._open, Overtaken(earlier, self._open, news))
@@ -269,7 +273,8 @@ class Sequencer:
         """While a batch commits, run what waits on top of it."""
         if self._next is not None and not self._runs_on and (self._put_off or len(self.queue)):
             self._runs_on = True
-            asyncio.get_running_loop().call_soon(self._run_on)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._run_on)  # behind what a reply of the database has just woken
 
     def _run_on(self) -> None:
         self._runs_on = False
