@@ -21,6 +21,7 @@ from pymongo import AsyncMongoClient, helpers_shared, message
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.pool import AsyncConnection
 from pymongo.errors import PyMongoError
+from pymongo.network_layer import PyMongoProtocol
 from pymongo.read_preferences import ReadPreference
 
 ReplyT = TypeVar("ReplyT", bound=Mapping[str, Any])
@@ -34,6 +35,7 @@ _NEEDED = (
     (AsyncClientSession, ("_apply_to", "_starting_transaction")),
     (AsyncConnection, ("add_server_api", "send_cluster_time", "send_message", "_raise_connection_failure")),
     (helpers_shared, ("_check_command_response",)),
+    (PyMongoProtocol, ("read", "close")),
     (message, ("_op_msg", "_UNPACK_REPLY")),
 )
 
@@ -117,6 +119,7 @@ async def _round_trip(connection: AsyncConnection, requests: Sequence[_Request])
     protocol = connection.conn.get_conn
     replies: list[message._OpMsg] = []
     try:
+        _read_on(protocol)
         with _until_given_up(connection):
             for request in requests:
                 data, op_code = await protocol.read(request.id, connection.max_message_size)
@@ -124,6 +127,31 @@ async def _round_trip(connection: AsyncConnection, requests: Sequence[_Request])
     except BaseException as error:
         await connection._raise_connection_failure(error)
     return replies
+
+
+class _Unpaused:
+    """A connection's transport that goes on reading."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def _read_on(protocol: PyMongoProtocol) -> None:
+    """PyMongo pauses a connection after each message, and resumes it to read the next: a turn of the loop and two system calls for
+    each reply. Here the server says nothing that it was not asked for, so what waits is bounded anyway."""
+    transport = protocol.transport
+    if not isinstance(transport, _Unpaused):
+        protocol.transport = cast(asyncio.Transport, _Unpaused(transport))
+        transport.resume_reading()  # a reply may have paused it already
 
 
 @contextmanager
