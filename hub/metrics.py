@@ -46,8 +46,28 @@ class Tally(Collector):
         yield CounterMetricFamily(self._name, self._documentation, self.value)
 
 
+class Tallies(Collector):
+    """The same by a label's value."""
+
+    def __init__(self, name: str, documentation: str, label: str, registry: CollectorRegistry) -> None:
+        self._values: dict[str, int] = {}
+        self._name = name
+        self._documentation = documentation
+        self._label = label
+        registry.register(self)
+
+    def count(self, value: str) -> None:
+        self._values[value] = self._values.get(value, 0) + 1
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(self._name, self._documentation, labels=[self._label])
+        for value, count in self._values.items():
+            family.add_metric([value], count)
+        yield family
+
+
 class Metrics:
-    """Call `.inc()`, `.set()`, `.observe()` on the attributes; `text()` is what `/metrics` answers."""
+    """Call `.inc()`, `.set()`, `.observe()`, `.count()` on the attributes; `text()` is what `/metrics` answers."""
 
     def __init__(self, version: str = "", *, process: bool = True) -> None:
         registry = self.registry = CollectorRegistry()
@@ -94,12 +114,7 @@ class Metrics:
         self.cache_ranges = Gauge("hub_cache_ranges", "Ranges in the cache, and rows read by id.", registry=registry)
 
         # mutations
-        self.mutations = Counter(
-            "hub_mutations",
-            "Mutations answered, by the code of their error, or ok.",
-            ["code"],
-            registry=registry,
-        )
+        self.mutations = Tallies("hub_mutations", "Mutations answered, by the code of their error, or ok.", "code", registry)
         self.mutation_seconds = Histogram(
             "hub_mutation_seconds", "From a mutation's arrival to its answer.", registry=registry, buckets=_LATENCY_S
         )
@@ -114,7 +129,7 @@ class Metrics:
         # sessions
         self.sessions = Gauge("hub_sessions", "Open sockets.", registry=registry)
         self.sessions_opened = Counter("hub_sessions_opened", "Sockets accepted.", registry=registry)
-        self.messages_received = Counter("hub_messages_received", "Messages of clients, by type.", ["type"], registry=registry)
+        self.messages_received = Tallies("hub_messages_received", "Messages of clients, by type.", "type", registry)
         self.transitions = Tally("hub_transitions", "Transitions sent.", registry)
         self.sent_bytes = Tally("hub_sent_bytes", "Bytes of messages sent to clients, before compression.", registry)
         self.queue_length = Gauge("hub_queue_length", "What waits: mutations.", ["queue"], registry=registry)

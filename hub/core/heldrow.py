@@ -12,14 +12,24 @@ from hub.values import Row, Value
 
 
 class HeldRow(dict[str, Value]):
-    """`size_bytes`: as BSON. `form`: what its reader made of it (`hub.functions.rows`), None before the first one."""
+    """`size_bytes`: as BSON. `form`: what its reader made of it (`hub.functions.rows`), None before the first one.
 
-    __slots__ = ("form", "size_bytes")
+    One that a mutation wrote `is_to_send`: the BSON that tells its size is what the database gets.
+    """
 
-    def __init__(self, row: Row) -> None:
+    __slots__ = ("_encoded", "form", "size_bytes")
+
+    def __init__(self, row: Row, *, is_to_send: bool = False) -> None:
         super().__init__(row)
-        self.size_bytes: int = len(bson.encode(row))
+        encoded = bson.encode(row)
+        self.size_bytes: int = len(encoded)
         self.form: object | None = None
+        self._encoded: bytes | None = encoded if is_to_send else None
+
+    def take_encoded(self) -> bytes | None:
+        """Its BSON, once: the row lives on in memory, and that does not."""
+        encoded, self._encoded = self._encoded, None
+        return encoded
 
 
 class SentRow(dict[str, Value]):

@@ -71,7 +71,7 @@ class Transaction:
             taken = key.entry(row)
             if taken is not None and (before is None or tuple_key(key.position(before)) != tuple_key(taken)):
                 await self._check_free(table, key, row, taken)
-        place, held = (table.collection, id_of(row)), HeldRow(row)  # its size is asked for now, and by whoever keeps it in memory
+        place, held = (table.collection, id_of(row)), HeldRow(row, is_to_send=before is None)
         self._usage.count_write(*place, held)
         self.overlay.put(place, self._known.get(place), held, is_replaced=is_replaced)
 

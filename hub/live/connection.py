@@ -91,7 +91,7 @@ class Connection:
 
     def receive(self, message: ClientMessage) -> Verify | None:
         """Handle one message. A Verify is for the shell: no other message may be received until it is decided."""
-        self._engine.metrics.messages_received.labels(type(message).__name__).inc()
+        self._engine.metrics.messages_received.count(type(message).__name__)
         effects = self._session.receive(message)
         verify = self._perform(effects)
         self._has_query_set = self._has_query_set or isinstance(message, ModifyQuerySet)

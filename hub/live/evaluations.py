@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterable
+from itertools import chain
 
 from hub.clock import Clock, Slices
 from hub.core.rangemap import Piece
@@ -138,10 +139,10 @@ class Evaluations:
     async def _publish(self) -> None:
         """Hand the results to their subscribers."""
         changed, self._changed = self._changed, {}
-        first = {author: changed[author] for author in self._authors if author in changed}
+        first = [(author, changed.pop(author)) for author in self._authors if author in changed]
         live, steps = None, None
         slices = Slices(self._clock)
-        for subscriber, subscription in (first | changed).items():
+        for subscriber, subscription in chain(first, changed.items()):
             if subscription is not None and (subscription.live is not live or steps is None):
                 self._count(steps)
                 live, steps = subscription.live, self._steps(subscription.live)

@@ -414,7 +414,7 @@ class Sequencer:
             return
         member.is_answered = True
         code = answer.error.code if answer.error is not None else getattr(answer.result, "code", "ok")
-        self._metrics.mutations.labels(code).inc()
+        self._metrics.mutations.count(code)
         self._metrics.mutation_seconds.observe(self._clock.monotonic() - member.request.arrived)
         member.request.reply(answer)
 

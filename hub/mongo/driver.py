@@ -27,6 +27,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from hub.core.heldrow import HeldRow
 from hub.mongo.exchange import can_exchange, exchange
 from hub.timestamps import Timestamp, pack, unpack
 from hub.values import Row, RowId, Value
@@ -275,7 +276,9 @@ def _parts(kind: WriteKind, statements: Sequence[Mapping[str, Any]]) -> Iterator
     part: list[RawBSONDocument] = []
     size_bytes = 0
     for statement in statements:
-        raw = bson.encode(statement, codec_options=STORED)
+        raw = statement.take_encoded() if isinstance(statement, HeldRow) else None
+        if raw is None:
+            raw = bson.encode(statement, codec_options=STORED)
         if kind == "insert" and len(raw) > MAX_ROW_BYTES:
             raise DocumentTooLarge(f"a row of {len(raw)} bytes")
         if part and (size_bytes + len(raw) > MAX_COMMAND_BYTES or len(part) == MAX_STATEMENTS):

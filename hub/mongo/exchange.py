@@ -71,9 +71,10 @@ async def exchange(
     try:
         async with await client._conn_for_writes(session, next(iter(commands[0]))) as connection:
             requests = [_request(command, client, database, connection, session) for command in commands]
-            for data in await _round_trip(connection, requests):
-                reply = data.unpack_response(codec_options=codec_options)[0]
-                await client._process_response(reply, session)
+            received = await _round_trip(connection, requests)
+            unpacked = [data.unpack_response(codec_options=codec_options)[0] for data in received]
+            await client._process_response(unpacked[-1], session)  # it tells the latest time
+            for reply in unpacked:
                 try:
                     helpers_shared._check_command_response(reply, connection.max_wire_version)
                 except PyMongoError as error:

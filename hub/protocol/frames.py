@@ -13,6 +13,8 @@ from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
 _KEPT_HEADER_MAX_BYTES = 64 * 1024
+_SMALL_BYTES = 512
+"""A piece of a session's own is put together with the header: one piece less for the system to gather."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class Frame:
             return self._ready
         if self.size_bytes > _KEPT_HEADER_MAX_BYTES:
             return (self.as_websocket_frame().serialize(mask=False),)
-        return (_header(self.is_text, self.size_bytes), *self.pieces)
+        header, pieces = _header(self.is_text, self.size_bytes), self.pieces
+        return (header + pieces[0], *pieces[1:]) if pieces and len(pieces[0]) <= _SMALL_BYTES else (header, *pieces)
 
     def share(self) -> None:
         """It goes to many: from here on it is ready in one piece, which takes a sixth off each writing of it."""
