@@ -33,9 +33,9 @@ _LOOK_S = 0.5
 _NEEDED = (
     (AsyncMongoClient, ("_conn_for_writes", "_process_response")),
     (AsyncClientSession, ("_apply_to", "_starting_transaction")),
-    (AsyncConnection, ("add_server_api", "send_cluster_time", "send_message", "_raise_connection_failure")),
+    (AsyncConnection, ("add_server_api", "send_cluster_time", "_raise_connection_failure")),
     (helpers_shared, ("_check_command_response",)),
-    (PyMongoProtocol, ("read", "close")),
+    (PyMongoProtocol, ("read", "write", "close")),
     (message, ("_op_msg", "_UNPACK_REPLY")),
 )
 
@@ -90,8 +90,6 @@ async def exchange(
 class _Request(NamedTuple):
     id: int
     data: bytes
-    largest_bytes: int
-    """Of the documents in it."""
 
 
 def _request(
@@ -108,18 +106,17 @@ def _request(
         session._transaction.set_in_progress()
     connection.send_cluster_time(filled, session, client)
     context = connection.compression_context
-    request_id, data, _, largest = message._op_msg(0, filled, database, ReadPreference.PRIMARY, _PLAIN, context)
-    return _Request(request_id, data, largest)
+    request_id, data, _, _ = message._op_msg(0, filled, database, ReadPreference.PRIMARY, _PLAIN, context)
+    return _Request(request_id, data)
 
 
 async def _round_trip(connection: AsyncConnection, requests: Sequence[_Request]) -> list[message._OpMsg]:
     """All replies, also those to requests behind one that fails: else the next to use the connection would get them."""
-    await connection.send_message(
-        b"".join([request.data for request in requests]), max(request.largest_bytes for request in requests)
-    )
     protocol = connection.conn.get_conn
     replies: list[message._OpMsg] = []
     try:
+        # Not by `send_message`: where a limit is left from a command before, that has a task write, after whatever is ready to run.
+        await protocol.write(b"".join([request.data for request in requests]))
         _read_on(protocol)
         with _until_given_up(connection):
             for request in requests:
