@@ -28,7 +28,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from hub.core.heldrow import HeldRow
-from hub.mongo.exchange import can_exchange, exchange
+from hub.mongo.exchange import can_exchange, commit, exchange
 from hub.timestamps import Timestamp, pack, unpack
 from hub.values import Row, RowId, Value
 
@@ -249,6 +249,18 @@ class Link:
         )
         if inspect.isawaitable(begun):
             await begun
+
+    async def commit(self, session: Session, seconds: float) -> None:
+        """Commit the session's transaction, within the limit. An error is the driver's own word, which asks again before it."""
+        if self._can_exchange:
+            try:
+                async with asyncio.timeout(max(seconds, 0.001)):
+                    if await commit(self._client, cast(AsyncClientSession, session)):
+                        return
+            except TimeoutError as exc:
+                raise NetworkTimeout(f"no answer within {seconds:.3f} s") from exc
+        with time_limit(seconds):
+            await session.commit_transaction()
 
     def has_primary(self) -> bool:
         """As the driver's monitor knows it; a server that hangs is noticed by it only after some seconds."""

@@ -17,17 +17,18 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
-from pymongo import AsyncMongoClient, helpers_shared, message
+from pymongo import AsyncMongoClient, helpers_shared, message, network_layer
+from pymongo.asynchronous import client_session
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.pool import AsyncConnection
-from pymongo.errors import PyMongoError
-from pymongo.network_layer import PyMongoProtocol
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 ReplyT = TypeVar("ReplyT", bound=Mapping[str, Any])
 
 _PLAIN = DEFAULT_CODEC_OPTIONS
 """Of requests: what is in them is encoded already, or has types that every codec writes alike."""
+_COMMIT = {"commitTransaction": 1, "writeConcern": {"w": "majority"}}
 _LOOK_S = 0.5
 """How often it is looked whether the driver has given the server up: its own period."""
 _NEEDED = (
@@ -35,7 +36,8 @@ _NEEDED = (
     (AsyncClientSession, ("_apply_to", "_starting_transaction")),
     (AsyncConnection, ("add_server_api", "send_cluster_time", "_raise_connection_failure")),
     (helpers_shared, ("_check_command_response",)),
-    (PyMongoProtocol, ("read", "write", "close")),
+    (network_layer, ("PyMongoProtocol",)),
+    (client_session, ("_TxnState",)),
     (message, ("_op_msg", "_UNPACK_REPLY")),
 )
 
@@ -85,6 +87,20 @@ async def exchange(
         if error is not refusal:
             raise
     return replies, refusal
+
+
+async def commit(client: AsyncMongoClient[Any], session: AsyncClientSession) -> bool:
+    """Ask for the commit of the session's transaction; whether it is acknowledged. If not, it can be asked for again, by
+    PyMongo too: a commit counts once."""
+    states, transaction = client_session._TxnState, session._transaction  # type: ignore[attr-defined]  # it is not for export
+    transaction.state = states.IN_PROGRESS  # also when it was asked for before
+    try:
+        replies, refusal = await exchange(client, "admin", [_COMMIT], session, _PLAIN)
+    except ConnectionFailure:
+        return False
+    finally:
+        transaction.state = states.COMMITTED
+    return refusal is None and "writeConcernError" not in replies[0]
 
 
 class _Request(NamedTuple):
@@ -143,7 +159,7 @@ class _Unpaused:
         pass
 
 
-def _read_on(protocol: PyMongoProtocol) -> None:
+def _read_on(protocol: network_layer.PyMongoProtocol) -> None:
     """PyMongo pauses a connection after each message, and resumes it to read the next: a turn of the loop and two system calls for
     each reply. Here the server says nothing that it was not asked for, so what waits is bounded anyway."""
     transport = protocol.transport

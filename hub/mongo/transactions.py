@@ -196,8 +196,7 @@ class Transactions:
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
-                with time_limit(min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)):
-                    return self._settled(await self._ask(sent))
+                return self._settled(await self._ask(sent, min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)))
             except Conflict:
                 self._in_doubt = None
                 self._own.failed(sent.batch.id)
@@ -212,18 +211,19 @@ class Transactions:
             await self._clock.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
-    async def _ask(self, sent: Sent) -> Timestamp:
+    async def _ask(self, sent: Sent, seconds: float) -> Timestamp:
         """Raises Conflict if it is proven that nothing was written; whatever else it raises proves nothing."""
         if sent.over_at is None:
             try:
-                await self._session.commit_transaction()
+                await self._link.commit(self._session, seconds)
                 assert self._session.operation_time is not None
                 return from_bson(self._session.operation_time)
             except PyMongoError as exc:
                 if faults.is_outcome_unknown(exc):
                     raise
         # The driver may have sent the commit twice, so even its first answer can be the server's second.
-        return await self._outcomes.tell(sent)
+        with time_limit(seconds):
+            return await self._outcomes.tell(sent)
 
     def _settled(self, ts: Timestamp) -> Timestamp:
         self._in_doubt = None
