@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _BREATH_S = 0.005
 """How long runs that do not wait keep the loop from everybody else, and a batch from being sent; in processor time."""
-_SLICE_S = 0.002
+_SLICE_S = 0.001
 """The same while another batch commits: the database's replies wait for the end of it, and with them all who are in that batch."""
 _TOGETHER_S = 0.005
 """Rows that were asked for at the same time come at the same time; who waits for others longer than this goes on without them."""

@@ -30,6 +30,10 @@ from hub.values import Row, RowId
 
 log = logging.getLogger(__name__)
 
+_TURNS_LATER = 2
+"""Of the loop, after a batch of the feed: whoever waited for it to send the next transaction does so first, and the database works
+on that during the round."""
+
 
 class Rounds:
     def __init__(
@@ -111,6 +115,8 @@ class Rounds:
             self._evaluations.run_in(tasks)
             while True:
                 await self._has_received.wait()
+                for _ in range(_TURNS_LATER):
+                    await asyncio.sleep(0)
                 self._has_received.clear()
                 batches = list(self._received)
                 self._received.clear()
