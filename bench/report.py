@@ -94,7 +94,8 @@ def _machine(run: Run) -> Iterator[str]:
         "",
         f"- Machine: {_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, Linux {platform.release().split('-')[0]}; "
         "database, server and load generator share it.",
-        f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, Python {platform.python_version()} ({platform.python_compiler()}), {versions}, "
+        f"- Versions: commit {_output('git', 'rev-parse', '--short', 'HEAD')}, "
+        f"Python {platform.python_version()} ({platform.python_compiler()}), {versions}, "
         f"MongoDB {run.mongod_version} (a replica set of one, 0.25 GB cache).",
         f"- Peer: {peer}.",
         f"- Rounds: {ROUNDS[run.scale]}, every second one backwards{_fewer(run.scale)}; "

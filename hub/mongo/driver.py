@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import inspect
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from hub.core.heldrow import HeldRow
 from hub.mongo.exchange import can_exchange, commit, exchange
 from hub.timestamps import Timestamp, pack, unpack
 from hub.values import Row, RowId, Value
+
+log = logging.getLogger(__name__)
 
 DriverName = Literal["pymongo", "motor"]
 Document: TypeAlias = dict[str, Any]
@@ -316,6 +319,8 @@ def connect(url: str, database: str, driver: DriverName, options: LinkOptions) -
     }
     if driver == "pymongo":
         client = AsyncMongoClient[Document](url, **settings)
+        if not can_exchange(client):
+            log.info("the driver sends the commands of a transaction one by one", extra={"pymongo": pymongo.version})
         return Link(client, database, motor=False, reply_timeout_s=options.reply_timeout_s)
     from motor.motor_asyncio import AsyncIOMotorClient  # only who asks for Motor loads it
 

@@ -8,11 +8,13 @@ import signal
 import time
 from collections.abc import AsyncIterator
 
+import bson
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from hub.core.heldrow import HeldRow
 from hub.mongo.driver import DriverName, Link, LinkOptions, Session, Statements, connect
 from hub.mongo.embedded import EmbeddedMongod
 from hub.mongo.exchange import can_exchange
@@ -64,6 +66,15 @@ async def test_all_of_a_transaction_is_written_and_counted(link: Link, client: C
     await session.commit_transaction()
     assert [row["_id"] for row in await things.find().sort("_id").to_list()] == ["a", "b", "old"]
     assert await client[database_name]["others"].count_documents({}) == 1
+
+
+def test_a_new_row_is_sent_as_it_was_encoded_when_it_was_written_and_again_if_need_be() -> None:
+    row = HeldRow({"_id": "a", "text": "é"}, is_to_send=True)
+    statements = Statements("insert", "things", [row])
+    first, again = [[part["documents"][0].raw for part in statements.commands()] for _ in range(2)]
+    assert first == again == [bson.encode(row)]
+    assert row.take_encoded() is None, "it is not kept with the row in memory"
+    assert HeldRow({"_id": "a"}).take_encoded() is None
 
 
 async def test_what_is_refused_is_named_and_what_comes_behind_is_not_done(link: Link, client: Client, database_name: str) -> None:
