@@ -19,6 +19,10 @@ class Clock(Protocol):
         """Seconds that never go back, for deadlines."""
         ...
 
+    def thread_time(self) -> float:
+        """Seconds of processor time that this thread has used."""
+        ...
+
     async def sleep(self, seconds: float) -> None: ...
 
 
@@ -27,6 +31,7 @@ class SystemClock:
         return time.time()
 
     monotonic = staticmethod(time.monotonic)
+    thread_time = staticmethod(time.thread_time)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

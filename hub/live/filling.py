@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -74,7 +73,7 @@ class Filling:
 
     async def fill(self, batch: Batch, members: Sequence[Member], overtaken: Overtaken) -> None:
         """Until it is full, or has taken its time: the others run while it commits."""
-        began, ends = self._clock.monotonic(), time.thread_time() + _BREATH_S
+        began, ends = self._clock.monotonic(), self._clock.thread_time() + _BREATH_S
         for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
             if done is None and member.fetches > _MOST_FETCHES:
@@ -86,20 +85,20 @@ class Filling:
                 _leave_out(batch, member, overtaken)
                 continue
             batch.add(done)
-            if time.thread_time() >= ends:
+            if self._clock.thread_time() >= ends:
                 break
         self._ahead.keep_used(self._clock.monotonic())
 
     def fill_now(self, batch: Batch, members: Iterable[Member], overtaken: Overtaken) -> None:
         """Without giving way to the loop, for some milliseconds at most; who would have to wait is left out."""
-        ends = time.thread_time() + _SLICE_S
+        ends = self._clock.thread_time() + _SLICE_S
         for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
             if done is None:
                 _leave_out(batch, member, overtaken)
             else:
                 batch.add(done)
-            if time.thread_time() >= ends:
+            if self._clock.thread_time() >= ends:
                 return
 
     async def fetched(self, members: Iterable[Member], queue: MutationQueue) -> None:

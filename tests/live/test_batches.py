@@ -29,7 +29,7 @@ from hub.store import CLOCK, Check, Insert, RequestRecord, Update, Write, WriteB
 from hub.testing.memory import Gate, MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
 from hub.values import Row
-from tests.live.harness import LiveHub, caller_of, live_hub
+from tests.live.harness import LiveHub, Tireless, caller_of, live_hub
 
 
 class Recorded(MemoryStore):
@@ -162,7 +162,7 @@ async def test_a_session_s_mutations_keep_their_order_in_a_batch_and_over_severa
     memory: MemoryDatabase, registry: Registry
 ) -> None:
     store = Recorded(memory)
-    async with live_hub(store, registry, mutation_batch_max=4) as hub:
+    async with live_hub(store, registry, clock=Tireless(), mutation_batch_max=4) as hub:
         await busy(hub, store)
         calls = [
             Call(hub, "notes:append", source=source, room="list", value=f"{source} {n}", lookAt=[])
@@ -328,7 +328,7 @@ async def test_one_that_waits_long_for_its_rows_begins_the_next_batch_with_what_
 
 async def test_a_batch_ends_with_the_mutation_that_passes_a_limit(memory: MemoryDatabase, registry: Registry) -> None:
     store = Recorded(memory)
-    async with live_hub(store, registry, mutation_batch_max_rows=3) as hub:
+    async with live_hub(store, registry, clock=Tireless(), mutation_batch_max_rows=3) as hub:
         await busy(hub, store)
         calls = [Call(hub, "notes:addTwo", one="a", other="b", rank=1.0) for _ in range(5)]
         store.commits.release()
@@ -393,7 +393,7 @@ async def test_an_unknown_outcome_concerns_the_whole_batch_and_what_its_sessions
     memory: MemoryDatabase, registry: Registry
 ) -> None:
     store = Recorded(memory)
-    async with live_hub(store, registry, mutation_batch_max=2) as hub:
+    async with live_hub(store, registry, clock=Tireless(), mutation_batch_max=2) as hub:
         store.refused["2"] = OutcomeUnknown("nobody knows")
         await busy(hub, store)
         calls = [await add(hub, str(n), key=f"k{n}", source=f"s{n % 2}") for n in range(6)]

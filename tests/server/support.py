@@ -40,6 +40,9 @@ class ManualClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def thread_time(self) -> float:
+        return time.thread_time()
+
     async def sleep(self, seconds: float) -> None:
         self.seconds += seconds
 
