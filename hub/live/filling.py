@@ -90,7 +90,7 @@ class Filling:
         self._ahead.keep_used(self._clock.monotonic())
 
     def fill_now(self, batch: Batch, members: Iterable[Member], overtaken: Overtaken) -> None:
-        """Without giving way to the loop, for some milliseconds at most; who would have to wait is left out."""
+        """Without giving way to the loop, for about a millisecond; who would have to wait is left out."""
         ends = self._clock.thread_time() + _SLICE_S
         for member, function in self._callable(batch, members, overtaken):
             done = self._done_now(batch, member, function, overtaken)
