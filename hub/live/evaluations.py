@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Collection, Iterable
 from itertools import chain
 
@@ -126,9 +125,9 @@ class Evaluations:
         if function is None:
             return True  # it was taken out of the application a moment ago
         memory = self._reading.memory()
-        started = time.thread_time()
+        started = self._clock.thread_time()
         run = self._runner.run_now(function, live.args, caller=live.caller, journal=live.journal, memory=memory)
-        live.took_s = time.thread_time() - started
+        live.took_s = self._clock.thread_time() - started
         self._metrics.cache_hits.inc(memory.hits)
         if run is None:
             return False

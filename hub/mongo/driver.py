@@ -11,7 +11,7 @@ import datetime as dt
 import inspect
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
@@ -158,11 +158,9 @@ class Link:
 
     async def raw_command(self, command: Mapping[str, Any], session: Session) -> RawBSONDocument:
         """The reply undecoded: its length tells how full it is. It comes in `LinkOptions.reply_timeout_s`, or NetworkTimeout."""
-        if self._motor or not self._reply_timeout_s:
+        is_limited_here = self._reply_timeout_s and not self._motor
+        async with self.in_time(self._reply_timeout_s) if is_limited_here else nullcontext():
             replies, error = await self._exchange([command], session, RAW)
-        else:
-            async with self.in_time(self._reply_timeout_s):
-                replies, error = await self._exchange([command], session, RAW)
         if error is not None:
             raise error
         return replies[0]
@@ -254,16 +252,15 @@ class Link:
             await begun
 
     async def commit(self, session: Session, seconds: float) -> None:
-        """Commit the session's transaction, within the limit. An error is the driver's own word, which asks again before it."""
+        """Commit the session's transaction. To be called under `time_limit(seconds)`, which PyMongo's own way keeps to.
+
+        What is not acknowledged at once is asked for again by the driver, so an error is its own word. Raises NetworkTimeout.
+        """
         if self._can_exchange:
-            try:
-                async with asyncio.timeout(max(seconds, 0.001)):
-                    if await commit(self._client, cast(AsyncClientSession, session)):
-                        return
-            except TimeoutError as exc:
-                raise NetworkTimeout(f"no answer within {seconds:.3f} s") from exc
-        with time_limit(seconds):
-            await session.commit_transaction()
+            async with self.in_time(seconds):
+                if await commit(self._client, cast(AsyncClientSession, session)):
+                    return
+        await session.commit_transaction()
 
     def has_primary(self) -> bool:
         """As the driver's monitor knows it; a server that hangs is noticed by it only after some seconds."""
@@ -319,9 +316,10 @@ def connect(url: str, database: str, driver: DriverName, options: LinkOptions) -
     }
     if driver == "pymongo":
         client = AsyncMongoClient[Document](url, **settings)
-        if not can_exchange(client):
+        link = Link(client, database, motor=False, reply_timeout_s=options.reply_timeout_s)
+        if not link._can_exchange:
             log.info("the driver sends the commands of a transaction one by one", extra={"pymongo": pymongo.version})
-        return Link(client, database, motor=False, reply_timeout_s=options.reply_timeout_s)
+        return link
     from motor.motor_asyncio import AsyncIOMotorClient  # only who asks for Motor loads it
 
     if options.reply_timeout_s:

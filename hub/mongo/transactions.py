@@ -196,7 +196,9 @@ class Transactions:
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
-                return self._settled(await self._ask(sent, min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)))
+                seconds = min(deadline - self._clock.monotonic(), COMMIT_ATTEMPT_S)
+                with time_limit(seconds):
+                    return self._settled(await self._ask(sent, seconds))
             except Conflict:
                 self._in_doubt = None
                 self._own.failed(sent.batch.id)
@@ -222,8 +224,7 @@ class Transactions:
                 if faults.is_outcome_unknown(exc):
                     raise
         # The driver may have sent the commit twice, so even its first answer can be the server's second.
-        with time_limit(seconds):
-            return await self._outcomes.tell(sent)
+        return await self._outcomes.tell(sent)
 
     def _settled(self, ts: Timestamp) -> Timestamp:
         self._in_doubt = None

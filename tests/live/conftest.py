@@ -12,7 +12,7 @@ from hub.functions.registry import Registry
 from hub.testing.memory import MemoryDatabase, MemoryStore
 from tests.contract.databases import Database, InMemory
 from tests.contract.on_mongo import OnMongo
-from tests.live.harness import LiveHub, Tireless, application, live_hub
+from tests.live.harness import LiveHub, application, live_hub
 
 OpenHub: TypeAlias = Callable[..., Awaitable[LiveHub]]
 """`await open_hub("b", **settings)`: one more hub of the deployment."""
@@ -39,7 +39,7 @@ async def store(memory: MemoryDatabase) -> AsyncIterator[MemoryStore]:
 
 @pytest.fixture
 async def hub(store: MemoryStore, registry: Registry) -> AsyncIterator[LiveHub]:
-    async with live_hub(store, registry, clock=Tireless()) as hub:
+    async with live_hub(store, registry) as hub:
         yield hub
 
 

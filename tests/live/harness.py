@@ -150,14 +150,6 @@ class Screen:
         return [row["text"] for row in self.value(query_id)]
 
 
-class Tireless(SystemClock):
-    """No work takes any time: what waits together is one batch, however slow the machine is."""
-
-    @staticmethod
-    def thread_time() -> float:
-        return 0.0
-
-
 class LiveHub:
     def __init__(self, engine: Engine, store: Store) -> None:
         self.engine = engine
