@@ -60,6 +60,24 @@ class Connection:
     come far enough, and when its outbox has room again; never while something holds its first transition back.
     """
 
+    __slots__ = (
+        "_allowance",
+        "_catching_up",
+        "_engine",
+        "_has_query_set",
+        "_is_held",
+        "_least_ts",
+        "_on_close",
+        "_session",
+        "_subscriptions",
+        "_timers",
+        "_unanswered",
+        "caller",
+        "close",
+        "has_room",
+        "outbox",
+    )
+
     def __init__(self, engine: Engine, session: Session, outbox: Outbox, caller: Caller, *, on_close: Callable[[], None]) -> None:
         self.outbox = outbox
         self.caller = caller
@@ -209,7 +227,7 @@ class Connection:
         try:
             engine.metrics.sent_bytes.value += self.outbox.put(message, engine.clock.monotonic())
         except Exception:
-            self._failed("a session could not be written to")
+            self.could_not_be_written_to()
 
     def _watch(self, query: AddQuery) -> None:
         subscription = Subscription(self, query.query_id, self.caller, query.path, query.args, query.journal)
@@ -256,7 +274,7 @@ class Connection:
 
     # --- moving on ---------------------------------------------------------------------------------------------
 
-    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> bool:
         """Its query has another value: the short way there if that is all, the long one otherwise."""
         session, outbox, query_id = self._session, self.outbox, subscription.query_id
         try:
@@ -264,13 +282,13 @@ class Connection:
             if is_simple and is_only_change(steps.ts, self._subscriptions, session.shown, query_id, steps.result):
                 frame = session.step(query_id, steps, outbox.wire_format)
                 if frame is not None:
-                    outbox.put_frame(frame, now, is_transition=True)
                     steps.sent += 1
                     steps.sent_bytes += frame.size_bytes
-                    return
+                    return outbox.put_in_volley(frame, now, steps.volley, self)
         except Exception:
             self._failed("a session could not be moved on")
         self.refresh()
+        return False
 
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.
@@ -294,6 +312,9 @@ class Connection:
                 self._put(transition)
         except Exception:
             self._failed("a session could not be moved on")
+
+    def could_not_be_written_to(self) -> None:
+        self._failed("a session could not be written to")
 
     def _failed(self, what: str) -> None:
         """To be called where the error was caught."""

@@ -28,6 +28,7 @@ from hub.live.waves import Waves
 from hub.metrics import Metrics
 from hub.protocol.messages import Failure, Success
 from hub.protocol.steps import Steps
+from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 
 log = logging.getLogger(__name__)
@@ -139,26 +140,28 @@ class Evaluations:
         """Hand the results to their subscribers."""
         changed, self._changed = self._changed, {}
         first = [(author, changed.pop(author)) for author in self._authors if author in changed]
-        live, steps = None, None
+        live, steps, volley = None, None, Volley()
         slices = Slices(self._clock)
         for subscriber, subscription in chain(first, changed.items()):
             if subscription is not None and (subscription.live is not live or steps is None):
                 self._count(steps)
-                live, steps = subscription.live, self._steps(subscription.live)
+                live, steps = subscription.live, self._steps(subscription.live, volley)
             if subscription is None or steps is None:
                 subscriber.refresh()
-            else:
-                subscriber.step(subscription, steps, slices.now)
+            elif subscriber.step(subscription, steps, slices.now):
+                continue
+            volley.leave()
             if slices.is_over():
                 await slices.give_way()
+        volley.leave()
         self._count(steps)
 
-    def _steps(self, live: LiveQuery | None) -> Steps | None:
+    def _steps(self, live: LiveQuery | None, volley: Volley) -> Steps | None:
         """To its newest result, if that is a value; the subscribers of a query come one after the other."""
         latest = live.evaluations[-1] if live is not None and live.evaluations else None
         if latest is None or latest.until is not None or not isinstance(latest.result, Success):
             return None
-        return Steps(latest.result, self._timeline.head)
+        return Steps(latest.result, self._timeline.head, volley)
 
     def _count(self, steps: Steps | None) -> None:
         if steps is not None:

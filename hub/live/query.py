@@ -43,8 +43,11 @@ class Subscriber(Protocol):
         """Something it shows has changed, or may: show the newest common moment when it can be shown."""
         ...
 
-    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
-        """The same, where this subscription is the only one with another result. `now` is `Clock.monotonic` seconds."""
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> bool:
+        """The same, where this subscription is the only one with another result. `now` is `Clock.monotonic` seconds.
+
+        Returns whether all that was done is to enter a frame in the volley, and that has room for more.
+        """
         ...
 
     def shown(self) -> list[LiveQuery]:

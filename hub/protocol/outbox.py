@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hub.protocol.formats import WireFormat
 from hub.protocol.frames import Frame
 from hub.protocol.messages import Close, ServerMessage, Transition
+from hub.protocol.volley import Owner, Transport, Volley
 
 MAX_TRANSITIONS = 2
 """One on its way and one waiting: a third would be old before it is sent."""
@@ -36,11 +37,28 @@ def _nothing() -> None:
 class Outbox:
     """`wire_format` is the socket's. `budget_bytes` is what may wait; `patience_s` for how long more may wait, or something without
     any of it being taken; `ping_after_s` is the longest silence. `write` takes a frame at once or says False: then it waits, and
-    `on_wait` is called.
+    `on_wait` is called. `transport` is where `write` puts a frame that is not compressed, if there is such a place.
 
     There are two ways out. A transport that takes frames at once says when it cannot (`paused`) and when it can again (`resumed`).
     A task that sends takes the frame that `next` gives; it is left in place until `written`, so that it still counts.
     """
+
+    __slots__ = (
+        "_budget_bytes",
+        "_full_since_s",
+        "_is_paused",
+        "_last_put_s",
+        "_on_wait",
+        "_patience_s",
+        "_ping_after_s",
+        "_stuck_since_s",
+        "_transitions",
+        "_transport",
+        "_waiting",
+        "_write",
+        "size_bytes",
+        "wire_format",
+    )
 
     def __init__(
         self,
@@ -52,9 +70,11 @@ class Outbox:
         now: float,
         write: Callable[[Frame], bool] = _later,
         on_wait: Callable[[], None] = _nothing,
+        transport: Transport | None = None,
     ) -> None:
         self.wire_format = wire_format
         self._write = write
+        self._transport = transport
         self._on_wait = on_wait
         self._budget_bytes = budget_bytes
         self._patience_s = patience_s
@@ -101,6 +121,17 @@ class Outbox:
         if self._waiting or not self._write(frame):
             self._queue(_Waiting(frame, is_transition), now)
             self._on_wait()
+
+    def put_in_volley(self, frame: Frame, now: float, volley: Volley, owner: Owner) -> bool:
+        """A transition, while `is_at_ease`: it is written when the volley leaves, if it is for many, and at once otherwise.
+
+        Returns whether nothing has been done yet, and there is room for more.
+        """
+        if self._transport is None or not frame.is_wide:
+            self.put_frame(frame, now, is_transition=True)
+            return False
+        self._last_put_s = now
+        return volley.add(self._transport, frame.ready(), owner)
 
     def _queue(self, item: _Waiting, now: float) -> None:
         assert not item.is_transition or self._transitions < MAX_TRANSITIONS, "the session is advanced only when there is room"

@@ -70,6 +70,27 @@ class Session:
     others to read, at each delivery.
     """
 
+    __slots__ = (
+        "_connect",
+        "_has_received",
+        "_identity",
+        "_is_verifying",
+        "_latest_request",
+        "_max_mutations",
+        "_max_queries",
+        "_queries",
+        "_query_set",
+        "_refused",
+        "_removed",
+        "_sent",
+        "_unanswered",
+        "_values_before_failure",
+        "is_closed",
+        "least_ts",
+        "owes_transition",
+        "shown",
+    )
+
     def __init__(self, *, max_queries: int, max_mutations: int) -> None:
         self._max_queries = max_queries
         self._max_mutations = max_mutations

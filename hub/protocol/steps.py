@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from hub.protocol.frames import Frame
 from hub.protocol.messages import QueryId, Success, Version
+from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 
 _MAX_FRAMES = 32
@@ -76,10 +77,11 @@ class Step:
 
 @dataclass(slots=True)
 class Steps:
-    """`result` is true at `ts`. `sent` and `sent_bytes` are of all the frames that it was sent in."""
+    """`result` is true at `ts`. Frames go to the `volley`; `sent` and `sent_bytes` are of all that it was sent in."""
 
     result: Success
     ts: Timestamp
+    volley: Volley
     sent: int = 0
     sent_bytes: int = 0
     _last: tuple[Success, StepFormat, Step] | None = None

@@ -20,6 +20,7 @@ from hub.errors import BadRequest, HubError, Unauthorized
 from hub.live.connection import Connection
 from hub.protocol.frames import Frame
 from hub.protocol.messages import Authenticate, Close, Verify
+from hub.protocol.volley import Transport
 from hub.server.ready_frames import ReadyFrames
 from hub.server.tokens import Authenticator
 
@@ -45,6 +46,11 @@ class Shell(ABC):
     @abstractmethod
     def write(self) -> Callable[[Frame], bool]:
         """Takes a frame at once, or says False: then it waits in the outbox."""
+
+    @property
+    def transport(self) -> Transport | None:
+        """Where `write` puts a frame that is not compressed, if there is such a place."""
+        return None
 
     @abstractmethod
     def wake(self) -> None:
@@ -135,6 +141,10 @@ class ReadyShell(Shell):
     @property
     def write(self) -> Callable[[Frame], bool]:
         return self._frames.write_frame
+
+    @property
+    def transport(self) -> Transport | None:
+        return self._frames.transport
 
     def wake(self) -> None:
         close = self.connection.close

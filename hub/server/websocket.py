@@ -78,6 +78,7 @@ class Sockets:
             now=engine.clock.monotonic(),
             write=shell.write,
             on_wait=shell.wake,
+            transport=shell.transport,
         )
         session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
         shell.connection = Connection(engine, session, outbox, caller, on_close=shell.wake)

@@ -1,16 +1,20 @@
 """LiveHub: the engine on a store, with an application made for tests, and screens that watch it.
 
-No socket: a `Screen` hands its client's frames to a Connection and takes the hub's from its outbox, as the WebSocket shell does.
+No socket: a `Screen` hands its client's frames to a Connection and takes the hub's, as the WebSocket shells do: from its outbox,
+or written at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from websockets.frames import Opcode
 
 from hub import config
 from hub.clock import Clock, SystemClock
@@ -22,6 +26,7 @@ from hub.live.connection import Connection
 from hub.live.engine import Engine
 from hub.metrics import Metrics
 from hub.protocol.formats import chosen
+from hub.protocol.frames import Frame
 from hub.protocol.messages import Close
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
@@ -37,14 +42,56 @@ def caller_of(token: str) -> Caller:
     return Caller(Identity("https://issuer.test", token, {"sub": token})) if token else Caller()
 
 
-class Screen:
-    """One client and its connection. `caller` is who it is before it authenticates."""
+class Wire:
+    """A transport that takes each frame at once. While the client does not read it is paused, with the one it took."""
 
-    def __init__(self, hub: LiveHub, client: ModelClient, caller: Caller) -> None:
+    def __init__(self, screen: Screen) -> None:
+        self.is_paused = False
+        self.was_written_to_while_paused = False
+        self._screen = screen
+        self._frames: deque[bytes] = deque()
+
+    def write(self, frame: Frame) -> bool:
+        if self.is_paused:
+            return False
+        self.writelines(frame.ready())
+        return True
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self.was_written_to_while_paused |= self.is_paused
+        self._frames.append(b"".join(pieces))
+        self._screen.wake.set()
+        if not self._screen.reads and self._screen.connection is not None:
+            self.is_paused = True
+            self._screen.connection.paused()
+
+    def take(self) -> Iterable[str | bytes]:
+        """What the client reads: the payloads of the WebSocket frames."""
+        assert not self.was_written_to_while_paused
+        while self._frames:
+            frame = self._frames.popleft()
+            header_bytes = {126: 4, 127: 10}.get(frame[1], 2)
+            payload = frame[header_bytes:]
+            yield payload.decode() if frame[0] & 0x0F == Opcode.TEXT else payload
+        if self.is_paused and self._screen.connection is not None:
+            self.is_paused = False
+            self._screen.connection.resumed()
+            yield from self.take()
+
+
+class Screen:
+    """One client and its connection. `caller` is who it is before it authenticates.
+
+    `is_written_at_once`: its frames go to a transport; otherwise they are taken from its outbox.
+    """
+
+    def __init__(self, hub: LiveHub, client: ModelClient, caller: Caller, *, is_written_at_once: bool) -> None:
         self.hub = hub
         self.client = client
         self._first_caller = caller
         self.connection: Connection | None = None
+        self._is_written_at_once = is_written_at_once
+        self.wire = Wire(self)
         self.reads = True
         self.last_close: Close | None = None
         self.callers: list[Caller] = []
@@ -65,12 +112,17 @@ class Screen:
             ping_after_s=60.0,
             now=self.hub.engine.clock.monotonic(),
             on_wait=self.wake.set,
+            **self._way_out(),
         )
-        session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
-        self.connection = Connection(self.hub.engine, session, outbox, self._first_caller, on_close=self.wake.set)
+        self.session = Session(max_queries=settings.session_queries_max, max_mutations=settings.session_mutations_max)
+        self.connection = Connection(self.hub.engine, self.session, outbox, self._first_caller, on_close=self.wake.set)
         self.callers = [self._first_caller]
         self.client.connect()
         self.pump()
+
+    def _way_out(self) -> dict[str, Any]:
+        self.wire = Wire(self)
+        return {"write": self.wire.write, "transport": self.wire} if self._is_written_at_once else {}
 
     def disconnect(self) -> None:
         """The socket breaks: what was not read is lost, in both directions."""
@@ -87,15 +139,23 @@ class Screen:
         self._in_socket += self.client.take()
         while self._in_socket and not self.connection.is_full and self.connection.close is None:
             self._deliver(self._in_socket.pop(0))
-        while self.reads and (frame_out := self.connection.outbox.next()) is not None:
+        for payload in self._arriving() if self.reads else ():
             so_far = len(self.client.transitions)
-            self.client.receive_frame(frame_out.payload.decode() if frame_out.is_text else frame_out.payload)
+            self.client.receive_frame(payload)
             if len(self.client.transitions) > so_far:
                 self.on_transition(self)
-            self.connection.written()
         if self.connection.close is not None:
             self.last_close = self.connection.close
             self.disconnect()
+
+    def _arriving(self) -> Iterable[str | bytes]:
+        assert self.connection is not None
+        if self._is_written_at_once:
+            yield from self.wire.take()
+            return
+        while (frame := self.connection.outbox.next()) is not None:
+            yield frame.payload.decode() if frame.is_text else frame.payload
+            self.connection.written()
 
     def _deliver(self, frame: str) -> None:
         assert self.connection is not None
@@ -155,8 +215,8 @@ class LiveHub:
         self.engine = engine
         self.store = store
 
-    def screen(self, caller: Caller = SERVICE, *, client: ModelClient | None = None) -> Screen:
-        screen = Screen(self, client or ModelClient(), caller)
+    def screen(self, caller: Caller = SERVICE, *, client: ModelClient | None = None, is_written_at_once: bool = False) -> Screen:
+        screen = Screen(self, client or ModelClient(), caller, is_written_at_once=is_written_at_once)
         screen.connect()
         return screen
 

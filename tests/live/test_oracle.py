@@ -88,7 +88,9 @@ class World:
         self.database = database
         self.hubs = hubs
         clients = [ModelClient(), NativeClient(), NativeClient(form=JSON)]
-        self.screens = [hubs[i % len(hubs)].screen(SERVICE, client=client) for i, client in enumerate(clients)]
+        self.screens = [
+            hubs[i % len(hubs)].screen(SERVICE, client=client, is_written_at_once=i < 2) for i, client in enumerate(clients)
+        ]
         for screen in self.screens[1:]:  # from the start, so that there is much to lead on from
             screen.client.watch("notes:newest", room="a", limit=3)
             screen.client.watch("notes:strict", room="b")
@@ -290,6 +292,12 @@ async def play(world: World, script: list[tuple[Any, ...]]) -> None:
     await world.settle()
     await world.check_history()
     await world.check_calls()
+
+
+@pytest.fixture(autouse=True)
+def every_result_is_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is written at once leaves in volleys."""
+    monkeypatch.setattr("hub.live.evaluations._WIDE", 0)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -10,7 +11,8 @@ from hub.clock import SystemClock
 from hub.core.ranges import IndexRange
 from hub.functions.identity import SERVICE
 from hub.live.query import LiveQuery, Subscription
-from hub.protocol.messages import QueryId
+from hub.protocol import volley
+from hub.protocol.messages import QueryId, Success
 from hub.protocol.steps import Steps
 from hub.testing.memory import MemoryDatabase, MemoryStore
 from hub.timestamps import Timestamp
@@ -39,8 +41,9 @@ class Audience:
         self._clock.added_s += 0.001
         self._order.append(self._name)
 
-    def step(self, subscription: Subscription, steps: Steps, now: float) -> None:
+    def step(self, subscription: Subscription, steps: Steps, now: float) -> bool:
         self.refresh()
+        return False
 
     def shown(self) -> list[LiveQuery]:
         return [self._subscription.live] if self._subscription.live is not None else []
@@ -167,4 +170,53 @@ def breaks(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("what compresses its frames is broken")
 
     assert screen.connection is not None
-    monkeypatch.setattr(screen.connection.outbox, "put_frame", failing)
+    monkeypatch.setattr(screen.connection.outbox, "_write", failing)
+
+
+async def test_a_volley_reaches_everybody_whatever_stands_between(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are written to at once and some are not, one is paused, one is broken, and they are more than a volley."""
+    async with live_hub(store) as hub:
+        screens = [hub.screen(is_written_at_once=n % 5 != 0) for n in range(2 * volley.FRAMES)]
+        shown = [await screen.watch("notes:newest", room="a") for screen in screens]
+        screens[7].reads = False
+        broken = screens[11]
+
+        def failing(pieces: object) -> None:
+            raise RuntimeError("the handler is closed")
+
+        monkeypatch.setattr(broken.wire, "writelines", failing)
+        for rank in (1, 2):
+            await hub.mutate("notes:add", room="a", rank=rank)
+            await screens[0].until(lambda rank=rank: len(screens[0].value(shown[0])) == rank)  # type: ignore[misc]
+        screens[7].reads = True
+
+        for screen, query_id in zip(screens, shown, strict=True):
+            if screen is not broken:
+                await screen.until(lambda screen=screen, query_id=query_id: len(screen.value(query_id)) == 2)  # type: ignore[misc]
+        broken.pump()
+        assert broken.last_close is not None
+        assert broken.last_close.code == 1011
+
+
+async def test_when_the_loop_gets_its_turn_everybody_has_what_their_session_says(store: MemoryStore, clock: Ticking) -> None:
+    """Else what the loop does next could be written before it."""
+    async with live_hub(store, application(), clock=clock) as hub:
+        order: list[str] = []
+        slow = [Audience(str(n), hub, clock, order) for n in range(20)]
+        await everybody(order, len(slow))
+        screens = [hub.screen(is_written_at_once=True) for _ in range(40)]
+        shown = [await screen.watch("notes:newest", room="a") for screen in screens]
+        order.clear()
+        turns = set[int]()
+
+        await hub.mutate("notes:add", room="a", rank=1)
+        while len(order) < len(slow):
+            await asyncio.sleep(0)
+            turns.add(len(order))
+            for screen, query_id in zip(screens, shown, strict=True):
+                screen.pump()
+                told = screen.session.shown[QueryId(query_id)]
+                assert isinstance(told, Success)
+                assert json.loads(told.value) == screen.value(query_id)
+
+        assert len(turns) > 2

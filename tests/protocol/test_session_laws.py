@@ -32,12 +32,17 @@ from hub.protocol.messages import (
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session
 from hub.protocol.steps import Steps
+from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 from tests.protocol.model_client import ModelClient
 
 cells = st.sampled_from(["a", "b"])
 paths = st.sampled_from(["shared:a", "shared:b", "mine:a", "odd:b", "shop:a"])
 ROUNDS_TO_SETTLE = 5
+
+
+def state_of(session: Session) -> dict[str, object]:
+    return {name: getattr(session, name) for name in Session.__slots__}
 
 
 class SessionLaws(RuleBasedStateMachine):
@@ -183,12 +188,12 @@ class SessionLaws(RuleBasedStateMachine):
         if len(changed) != 1 or not isinstance(result := results[changed[0]], Success):
             return
         advanced = copy.deepcopy(self.session)
-        frame = self.session.step(changed[0], Steps(result, self.head), STOCK)
+        frame = self.session.step(changed[0], Steps(result, self.head, Volley()), STOCK)
         if frame is not None:
             transition = advanced.advance(self.head, results)
             assert transition is not None
             assert STOCK.write(transition).payload == frame.payload
-            assert vars(advanced) == vars(self.session)
+            assert state_of(advanced) == state_of(self.session)
             self.outbox.put_frame(frame, now=0, is_transition=True)
         else:
             assert self.session.owes_transition or not isinstance(advanced.shown.get(changed[0]), Success)

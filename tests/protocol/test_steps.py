@@ -12,6 +12,7 @@ from hub.protocol.content import Content
 from hub.protocol.formats import FORMATS, STOCK, WireFormat
 from hub.protocol.messages import QueryChanged, QueryId, Success, Transition, Version
 from hub.protocol.steps import Step, Steps
+from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -42,7 +43,7 @@ def step_of(steps: Steps, base: Success, wire_format: WireFormat = STOCK) -> Ste
 def test_a_step_is_the_transition_that_brings_this_change_alone(
     wire_format: WireFormat, base: Success, result: Success, starts: list[tuple[Version, QueryId]]
 ) -> None:
-    step = Steps(result, TS).of(base, wire_format)
+    step = Steps(result, TS, Volley()).of(base, wire_format)
 
     assert (step is None) == (base.value == result.value)
     for start, query_id in starts if step is not None else []:
@@ -57,7 +58,7 @@ def test_a_step_is_the_transition_that_brings_this_change_alone(
 
 
 def test_sessions_in_equal_state_get_the_same_frame_and_others_their_own() -> None:
-    steps = Steps(success("new"), TS)
+    steps = Steps(success("new"), TS, Volley())
     step = step_of(steps, success("old"))
     one, other = Version(1, 0, Timestamp(5)), Version(2, 0, Timestamp(5))
 
@@ -72,7 +73,7 @@ def test_sessions_in_equal_state_get_the_same_frame_and_others_their_own() -> No
 def test_sessions_that_show_different_values_take_different_steps() -> None:
     """In a format that sends what changed, the frame depends on what was there."""
     old, older, new = success("c" * 90), success("d" * 90), success("c" * 90 + "!")
-    steps = Steps(new, TS)
+    steps = Steps(new, TS, Volley())
 
     payloads = {
         step_of(steps, base, wire_format).take(Version(), QueryId(0))[1].payload
@@ -84,7 +85,7 @@ def test_sessions_that_show_different_values_take_different_steps() -> None:
 
 
 def test_what_a_step_keeps_is_bounded() -> None:
-    step = step_of(Steps(success("new"), TS), success("old"))
+    step = step_of(Steps(success("new"), TS, Volley()), success("old"))
 
     frames = [step.take(Version(), QueryId(i))[1] for i in range(100)]
     again = [step.take(Version(), QueryId(i))[1] for i in range(100)]

@@ -200,6 +200,28 @@ async def test_a_client_that_does_not_read_is_closed_and_costs_others_nothing(wa
         await quick.shows(15)
 
 
+async def test_among_many_some_leave_some_break_and_some_do_not_read(ways: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody else notices, whatever state a socket is in when what many get is written to it."""
+    async with running(ways) as it:
+        leaving, breaking, staying = [[await it.client() for _ in range(n)] for n in (8, 8, 25)]
+        slow = await it.client(receive_buffer=4096, max_queue=1)
+        for client in (*leaving, *breaking, *staying, slow):
+            await client.watch()
+        for rank in range(12):
+            for client in breaking[rank : rank + 1]:
+                client.socket.transport.abort()
+            closing = [asyncio.create_task(client.socket.close()) for client in leaving[rank : rank + 1]]
+            await it.add(rank, BIG)
+            for client in staying:
+                await client.shows(rank)
+            await asyncio.gather(*closing)
+        await slow.shows(11)
+        await holds(lambda: len(it.hub.sockets) == len(staying) + 1)
+
+    assert [len(client.shown) for client in staying] == [13] * len(staying)
+    assert "session could not be" not in caplog.text
+
+
 async def test_a_client_that_reads_again_in_time_stays(ways: str) -> None:
     async with running(ways, send_timeout_s=5) as it:
         slow = await it.client(receive_buffer=4096, max_queue=1)
