@@ -14,8 +14,8 @@ from websockets.frames import Opcode
 
 _KEPT_HEADER_MAX_BYTES = 64 * 1024
 _SMALL_BYTES = 512
-"""A frame of this size is put together, of a larger one the header and a small first piece, which is a session's own: what is copied
-costs less than one more piece for the system to gather."""
+"""A frame of this size is put together, and of a larger one the header and a small first piece, which is a session's own: what is
+copied costs less than one more piece for the system to gather."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Frame:
         header, pieces = _header(self.is_text, self.size_bytes), self.pieces
         if self.size_bytes <= _SMALL_BYTES:
             return (b"".join((header, *pieces)),)
-        return (header + pieces[0], *pieces[1:]) if pieces and len(pieces[0]) <= _SMALL_BYTES else (header, *pieces)
+        return (header + pieces[0], *pieces[1:]) if len(pieces[0]) <= _SMALL_BYTES else (header, *pieces)
 
     def share(self) -> None:
         """It goes to many: from here on it is ready in one piece, which takes a sixth off each writing of it."""

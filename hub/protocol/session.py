@@ -316,13 +316,13 @@ class Session:
         shown = self.shown.get(query_id)
         if self.owes_transition or self.is_closed or steps.ts < self.least_ts or not isinstance(shown, Success):
             return None
-        step = steps.of(shown, wire_format)
-        if step is None:
+        way = steps.way(shown, wire_format, self._sent)
+        if way is None:
             return None
-        self._sent, frame = step.take(self._sent, query_id)
+        self._sent = way.end
         self.least_ts = steps.ts
         self.shown[query_id] = steps.result
-        return frame
+        return steps.frame(way, query_id)
 
     def _take_removed(self) -> list[QueryRemoved]:
         removed = [QueryRemoved(query_id) for query_id in self._removed if query_id not in self.shown]

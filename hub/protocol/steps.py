@@ -34,45 +34,15 @@ class StepFormat(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Way:
-    """Of all sessions at one version, to where the step leads them."""
+class Way:
+    """Of all sessions of one wire format that are at one version and show one value, to where the step leads them."""
 
+    base: Success
+    wire_format: StepFormat
     start: Version
     end: Version
     write: WriteFrame
     frames: dict[QueryId, Frame] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class Step:
-    """To the new value from `base`, for sessions of one wire format."""
-
-    base: Success
-    ts: Timestamp
-    _write: WriteStep
-    _ways: dict[Version, _Way] = field(default_factory=dict)
-    _last: _Way | None = None
-    _kept: int = 0
-
-    def take(self, start: Version, query_id: QueryId) -> tuple[Version, Frame]:
-        """The frame for a session at `start`, and where that leads."""
-        way = self._last
-        if way is None or way.start is not start:  # those whom a step has brought there have the same object for it
-            way = self._last = self._ways.get(start) or self._new_way(start)
-        frame = way.frames.get(query_id)
-        if frame is None:
-            frame = way.write(query_id)
-            if self._kept < _MAX_FRAMES:
-                self._kept += 1
-                way.frames[query_id] = frame
-        else:
-            frame.share()
-        return way.end, frame
-
-    def _new_way(self, start: Version) -> _Way:
-        end = Version(start.query_set, start.identity, self.ts)
-        way = self._ways[start] = _Way(start, end, self._write(start, end))
-        return way
 
 
 @dataclass(slots=True)
@@ -84,19 +54,41 @@ class Steps:
     volley: Volley
     sent: int = 0
     sent_bytes: int = 0
-    _last: tuple[Success, StepFormat, Step] | None = None
-    _known: dict[tuple[int, StepFormat], Step] = field(default_factory=dict)
+    _last: Way | None = None
+    _ways: dict[tuple[int, StepFormat, Version], Way] = field(default_factory=dict)
+    _writers: dict[tuple[int, StepFormat], WriteStep] = field(default_factory=dict)
+    _kept: int = 0
 
-    def of(self, base: Success, wire_format: StepFormat) -> Step | None:
-        """For sessions that show `base`; None if they would see no difference."""
-        last = self._last
-        if last is not None and last[0] is base and last[1] is wire_format:
-            return last[2]
-        step = self._known.get((id(base), wire_format))
-        if step is None:
-            if base.value == self.result.value:
-                return None
-            step = Step(base, self.ts, wire_format.step(base, self.result))
-            self._known[id(base), wire_format] = step  # which keeps `base`, and so its identity
-        self._last = base, wire_format, step
-        return step
+    def way(self, base: Success, wire_format: StepFormat, start: Version) -> Way | None:
+        """Of sessions that show `base` and are at `start`; None if they would see no difference."""
+        way = self._last
+        # Those whom a step has brought there have the same object for their version.
+        if way is None or way.start is not start or way.base is not base or way.wire_format is not wire_format:
+            way = self._ways.get((id(base), wire_format, start))
+            if way is None:
+                if base.value == self.result.value:
+                    return None
+                way = self._new_way(base, wire_format, start)
+            self._last = way
+        return way
+
+    def frame(self, way: Way, query_id: QueryId) -> Frame:
+        """For a session on this way, of which the query has this id."""
+        frame = way.frames.get(query_id)
+        if frame is not None:
+            frame.share()
+            return frame
+        frame = way.write(query_id)
+        if self._kept < _MAX_FRAMES:
+            self._kept += 1
+            way.frames[query_id] = frame
+        return frame
+
+    def _new_way(self, base: Success, wire_format: StepFormat, start: Version) -> Way:
+        write = self._writers.get((id(base), wire_format))
+        if write is None:
+            write = self._writers[id(base), wire_format] = wire_format.step(base, self.result)
+        end = Version(start.query_set, start.identity, self.ts)
+        way = Way(base, wire_format, start, end, write(start, end))
+        self._ways[id(base), wire_format, start] = way  # which keeps `base`, and so its identity
+        return way

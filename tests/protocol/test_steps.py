@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from hub.protocol.content import Content
 from hub.protocol.formats import FORMATS, STOCK, WireFormat
+from hub.protocol.frames import Frame
 from hub.protocol.messages import QueryChanged, QueryId, Success, Transition, Version
-from hub.protocol.steps import Step, Steps
+from hub.protocol.steps import Steps
 from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 from hub.values import Value
 
 TS = Timestamp(9)
+START = Version()
 versions = st.builds(Version, st.integers(0, 300), st.integers(0, 3), st.integers(0, 8).map(Timestamp))
 values = st.one_of(st.text(max_size=3), st.lists(st.sampled_from(["a", "b", "c" * 300]), max_size=4))
 journals = st.sampled_from([None, "end"])
@@ -28,10 +30,13 @@ def success(value: Value, journal: str | None = None, log_lines: tuple[str, ...]
     return Success(text, log_lines, journal, Content(value, len(text)))
 
 
-def step_of(steps: Steps, base: Success, wire_format: WireFormat = STOCK) -> Step:
-    step = steps.of(base, wire_format)
-    assert step is not None
-    return step
+def taken(
+    steps: Steps, base: Success, query_id: int = 0, start: Version = START, wire_format: WireFormat = STOCK
+) -> tuple[Version, Frame]:
+    """Where the step leads a session that shows `base`, and what it is sent."""
+    way = steps.way(base, wire_format, start)
+    assert way is not None
+    return way.end, steps.frame(way, QueryId(query_id))
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
@@ -43,13 +48,14 @@ def step_of(steps: Steps, base: Success, wire_format: WireFormat = STOCK) -> Ste
 def test_a_step_is_the_transition_that_brings_this_change_alone(
     wire_format: WireFormat, base: Success, result: Success, starts: list[tuple[Version, QueryId]]
 ) -> None:
-    step = Steps(result, TS, Volley()).of(base, wire_format)
+    steps = Steps(result, TS, Volley())
 
-    assert (step is None) == (base.value == result.value)
-    for start, query_id in starts if step is not None else []:
-        assert step is not None
+    for start, query_id in starts:
+        if base.value == result.value:
+            assert steps.way(base, wire_format, start) is None
+            continue
         for _ in range(3):  # written, kept, made one piece
-            end, frame = step.take(start, query_id)
+            end, frame = taken(steps, base, query_id, start, wire_format)
             change = QueryChanged(query_id, result, base, tells_journal=result.journal != base.journal)
             expected = wire_format.write(Transition(start, end, (change,)))
             assert end == Version(start.query_set, start.identity, TS)
@@ -58,12 +64,11 @@ def test_a_step_is_the_transition_that_brings_this_change_alone(
 
 
 def test_sessions_in_equal_state_get_the_same_frame_and_others_their_own() -> None:
-    steps = Steps(success("new"), TS, Volley())
-    step = step_of(steps, success("old"))
+    steps, old = Steps(success("new"), TS, Volley()), success("old")
     one, other = Version(1, 0, Timestamp(5)), Version(2, 0, Timestamp(5))
 
     (_, first), (_, equal), (_, another_query), (_, another_state) = [
-        step.take(start, QueryId(query_id)) for start, query_id in ((one, 0), (one, 0), (one, 1), (other, 0))
+        taken(steps, old, query_id, start) for start, query_id in ((one, 0), (one, 0), (one, 1), (other, 0))
     ]
 
     assert first is equal
@@ -75,20 +80,17 @@ def test_sessions_that_show_different_values_take_different_steps() -> None:
     old, older, new = success("c" * 90), success("d" * 90), success("c" * 90 + "!")
     steps = Steps(new, TS, Volley())
 
-    payloads = {
-        step_of(steps, base, wire_format).take(Version(), QueryId(0))[1].payload
-        for wire_format in FORMATS
-        for base in (old, older, old)
-    }
+    payloads = {taken(steps, base, wire_format=wire_format)[1].payload for wire_format in FORMATS for base in (old, older, old)}
 
     assert len(payloads) == 1 + 2 + 2
 
 
-def test_what_a_step_keeps_is_bounded() -> None:
-    step = step_of(Steps(success("new"), TS, Volley()), success("old"))
+def test_what_steps_keep_is_bounded() -> None:
+    steps, old = Steps(success("new"), TS, Volley()), success("old")
+    starts = [Version(n % 3, 0, Timestamp(5)) for n in range(100)]
 
-    frames = [step.take(Version(), QueryId(i))[1] for i in range(100)]
-    again = [step.take(Version(), QueryId(i))[1] for i in range(100)]
+    frames = [taken(steps, old, n, start)[1] for n, start in enumerate(starts)]
+    again = [taken(steps, old, n, start)[1] for n, start in enumerate(starts)]
 
     assert sum(one is other for one, other in zip(frames, again, strict=True)) == 32
     assert [frame.payload for frame in frames] == [frame.payload for frame in again]
