@@ -43,7 +43,7 @@ from hub.protocol.messages import (
 )
 from hub.protocol.outbox import Outbox
 from hub.protocol.session import Session, closing
-from hub.protocol.steps import Steps
+from hub.protocol.steps import Steps, Way
 from hub.timestamps import ZERO, Timestamp
 
 log = logging.getLogger(__name__)
@@ -279,16 +279,28 @@ class Connection:
         session, outbox, query_id = self._session, self.outbox, subscription.query_id
         try:
             is_simple = not self._is_held and outbox.is_at_ease
-            if is_simple and is_only_change(steps.ts, self._subscriptions, session.shown, query_id, steps.result):
-                frame = session.step(query_id, steps, outbox.wire_format)
-                if frame is not None:
-                    steps.sent += 1
-                    steps.sent_bytes += frame.size_bytes
-                    return outbox.put_in_volley(frame, now, steps.volley, self)
+            if is_simple and is_only_change(steps.ts, subscription, steps.result, self._subscriptions, session.shown):
+                way = session.step(query_id, steps, outbox.wire_format)
+                if way is not None:
+                    return self._deliver(way, query_id, steps, now)
         except Exception:
             self._failed("a session could not be moved on")
         self.refresh()
         return False
+
+    def _deliver(self, way: Way, query_id: QueryId, steps: Steps, now: float) -> bool:
+        """See `Subscriber.step`."""
+        outbox = self.outbox
+        steps.sent += 1
+        if outbox.transport is None or not way.is_wide:
+            frame = way.frame(query_id)
+            steps.sent_bytes += frame.size_bytes
+            outbox.put_frame(frame, now, is_transition=True)
+            return False
+        pieces, size_bytes = way.ready(query_id)
+        steps.sent_bytes += size_bytes
+        outbox.passed_by(now)
+        return steps.volley.add(outbox.transport, pieces, self)
 
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.

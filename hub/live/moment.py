@@ -45,18 +45,26 @@ def evaluation_at(evaluations: Sequence[Evaluation], ts: Timestamp) -> Evaluatio
     return None
 
 
-def is_only_change(ts: Timestamp, queries: Mapping[K, Evaluated], shown: Mapping[K, Result], changed: K, result: Result) -> bool:
-    """Whether at `ts` and since, `result` is the latest one of the query `changed`, and all others are as `shown`."""
-    for name, query in queries.items():
-        evaluations = query.evaluations
-        if not evaluations:
-            return False
-        latest = evaluations[-1]
-        if latest.until is not None or latest.since > ts:
-            return False
-        if latest.result is not (result if name == changed else shown.get(name)):
-            return False
+def is_only_change(
+    ts: Timestamp, changed: Evaluated, result: Result, queries: Mapping[K, Evaluated], shown: Mapping[K, Result]
+) -> bool:
+    """Whether at `ts` and since, `result` is the latest one of `changed`, which is one of the `queries`, and all others are as
+    `shown`."""
+    if not _stands(ts, changed, result):
+        return False
+    if len(queries) > 1:
+        for name, query in queries.items():
+            if query is not changed and not _stands(ts, query, shown.get(name)):
+                return False
     return True
+
+
+def _stands(ts: Timestamp, query: Evaluated, result: Result | None) -> bool:
+    evaluations = query.evaluations
+    if not evaluations:
+        return False
+    latest = evaluations[-1]
+    return latest.result is result and latest.until is None and latest.since <= ts
 
 
 def newest_common_moment(head: Timestamp, queries: Mapping[K, Evaluated]) -> tuple[Timestamp, Mapping[K, Result]]:

@@ -21,7 +21,6 @@ from hub.protocol.messages import (
     FatalError,
     Ping,
     QueryChanged,
-    QueryId,
     Result,
     ServerMessage,
     Success,
@@ -29,7 +28,7 @@ from hub.protocol.messages import (
     Version,
 )
 from hub.protocol.requests import read_frame
-from hub.protocol.steps import WriteFrame, WriteStep
+from hub.protocol.steps import StepText
 from hub.timestamps import Timestamp
 from hub.values import Value
 
@@ -103,20 +102,14 @@ def _write_transition(message: Transition) -> Frame:
     return text_frame(*pieces, f"{own}]}}".encode(), is_wide=is_wide)
 
 
-def step_writer(result: Success) -> WriteStep:
+def step_text(result: Success) -> StepText:
     """Of transitions that bring this result and nothing else."""
-    shared = (result.encoded.get(_FRAGMENT) or result_fragment(result)) + b"}]}"
+    fragment = result.encoded.get(_FRAGMENT) or result_fragment(result)
+    return StepText(True, _open_step, b"%d,".__mod__, fragment + b"}]}")
 
-    def write_step(start: Version, end: Version) -> WriteFrame:
-        opening = (_open_transition(start, end) + _open_change("QueryUpdated")).encode()
 
-        def write(query_id: QueryId) -> Frame:
-            own = b"%b%d," % (opening, query_id)
-            return Frame(True, (own, shared), len(own) + len(shared), result.is_wide)
-
-        return write
-
-    return write_step
+def _open_step(start: Version, end: Version) -> bytes:
+    return (_open_transition(start, end) + _open_change("QueryUpdated")).encode()
 
 
 def _open_change(kind: str) -> str:

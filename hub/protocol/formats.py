@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hub.errors import BadRequest
-from hub.protocol.codec import read_message, step_writer, write_message
+from hub.protocol.codec import read_message, step_text, write_message
 from hub.protocol.frames import Frame
 from hub.protocol.messages import ClientMessage, ServerMessage, Success
 from hub.protocol.native import NativeFormat
 from hub.protocol.notations import JsonNotation, MsgpackNotation
-from hub.protocol.steps import StepFormat, WriteStep
+from hub.protocol.steps import StepFormat, StepText
 
 
 class WireFormat(StepFormat, Protocol):
@@ -50,8 +50,8 @@ class StockFormat:
     def write(self, message: ServerMessage) -> Frame:
         return write_message(message)
 
-    def step(self, base: Success, result: Success) -> WriteStep:
-        return step_writer(result)
+    def step(self, base: Success, result: Success) -> StepText:
+        return step_text(result)
 
 
 STOCK = StockFormat()

@@ -1,7 +1,7 @@
 """Frames: what goes over a socket for one message: its payload in pieces, most of them shared with other sessions.
 
 Made by a wire format (`hub.protocol.formats`), kept by the outbox, written by the WebSocket shell. `ready` gives the bytes for a
-transport: a WebSocket frame around the payload, made by the `websockets` library.
+transport: a WebSocket frame around the payload, unmasked and uncompressed, made by the `websockets` library.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from functools import lru_cache
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
-_KEPT_HEADER_MAX_BYTES = 64 * 1024
-_SMALL_BYTES = 512
+SMALL_BYTES = 512
 """A frame of this size is put together, and of a larger one the header and a small first piece, which is a session's own: what is
 copied costs less than one more piece for the system to gather."""
 
@@ -29,34 +28,24 @@ class Frame:
     pieces: tuple[bytes, ...]
     size_bytes: int
     is_wide: bool = False
-    _ready: tuple[bytes, ...] | None = None
 
     @property
     def payload(self) -> bytes:
         return b"".join(self.pieces)
 
     def ready(self) -> tuple[bytes, ...]:
-        """One unmasked, uncompressed WebSocket frame, in pieces: what is shared is not copied, also while it waits to leave."""
-        if self._ready is not None:
-            return self._ready
-        if self.size_bytes > _KEPT_HEADER_MAX_BYTES:
-            return (self.as_websocket_frame().serialize(mask=False),)
-        header, pieces = _header(self.is_text, self.size_bytes), self.pieces
-        if self.size_bytes <= _SMALL_BYTES:
+        """The WebSocket frame in pieces: what is shared is not copied, also while it waits to leave."""
+        header, pieces = header_of(self.is_text, self.size_bytes), self.pieces
+        if self.size_bytes <= SMALL_BYTES:
             return (b"".join((header, *pieces)),)
-        return (header + pieces[0], *pieces[1:]) if len(pieces[0]) <= _SMALL_BYTES else (header, *pieces)
-
-    def share(self) -> None:
-        """It goes to many: from here on it is ready in one piece, which takes a sixth off each writing of it."""
-        if self._ready is None:
-            self._ready = (b"".join(self.ready()),)
+        return (header + pieces[0], *pieces[1:]) if len(pieces[0]) <= SMALL_BYTES else (header, *pieces)
 
     def as_websocket_frame(self) -> WebSocketFrame:
         return WebSocketFrame(Opcode.TEXT if self.is_text else Opcode.BINARY, self.payload)
 
 
 @lru_cache(maxsize=4096)
-def _header(is_text: bool, size_bytes: int) -> bytes:
+def header_of(is_text: bool, size_bytes: int) -> bytes:
     """What the library puts before a payload of this size: the same for all of them, and 0.9 µs each time it is made."""
     empty = Frame(is_text, (bytes(size_bytes),), size_bytes).as_websocket_frame().serialize(mask=False)
     return empty[: len(empty) - size_bytes]

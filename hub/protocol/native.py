@@ -31,7 +31,7 @@ from hub.protocol.messages import (
 )
 from hub.protocol.notations import NativeReading, Notation, array
 from hub.protocol.requests import read_frame
-from hub.protocol.steps import WriteFrame, WriteStep
+from hub.protocol.steps import StepText
 from hub.timestamps import Timestamp
 
 MAX_ENCODED = 32
@@ -91,22 +91,18 @@ class NativeFormat:
         versions = self._version(start.query_set, start.identity, start.ts) + self._version(end.query_set, end.identity, end.ts)
         return self._opening + versions + self._notation.open_array(modifications)
 
-    def step(self, base: Success, result: Success) -> WriteStep:
+    def step(self, base: Success, result: Success) -> StepText:
         notation = self._notation
         kind, length, change = self._change(QueryChanged(QueryId(0), result, base, result.journal != base.journal))
         head = self._head(kind, length)
-        shared = change + notation.close_array * 3
 
-        def write_step(start: Version, end: Version) -> WriteFrame:
-            opening = self._open_transition(start, end, 1) + head
+        def opening(start: Version, end: Version) -> bytes:
+            return self._open_transition(start, end, 1) + head
 
-            def write(query_id: QueryId) -> Frame:
-                own = opening + notation.number(query_id) + notation.separator
-                return Frame(notation.is_text, (own, shared), len(own) + len(shared), result.is_wide)
+        def number(query_id: QueryId) -> bytes:
+            return notation.number(query_id) + notation.separator
 
-            return write
-
-        return write_step
+        return StepText(notation.is_text, opening, number, change + notation.close_array * 3)
 
     def _change(self, item: QueryChanged) -> tuple[int, int, bytes]:
         """Its kind, how many items it has, and those behind the query's id: the same for all that are told the same."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hub.protocol.formats import WireFormat
 from hub.protocol.frames import Frame
 from hub.protocol.messages import Close, ServerMessage, Transition
-from hub.protocol.volley import Owner, Transport, Volley
+from hub.protocol.volley import Transport
 
 MAX_TRANSITIONS = 2
 """One on its way and one waiting: a third would be old before it is sent."""
@@ -53,10 +53,10 @@ class Outbox:
         "_ping_after_s",
         "_stuck_since_s",
         "_transitions",
-        "_transport",
         "_waiting",
         "_write",
         "size_bytes",
+        "transport",
         "wire_format",
     )
 
@@ -74,7 +74,7 @@ class Outbox:
     ) -> None:
         self.wire_format = wire_format
         self._write = write
-        self._transport = transport
+        self.transport = transport
         self._on_wait = on_wait
         self._budget_bytes = budget_bytes
         self._patience_s = patience_s
@@ -122,16 +122,9 @@ class Outbox:
             self._queue(_Waiting(frame, is_transition), now)
             self._on_wait()
 
-    def put_in_volley(self, frame: Frame, now: float, volley: Volley, owner: Owner) -> bool:
-        """A transition, while `is_at_ease`: it is written when the volley leaves, if it is for many, and at once otherwise.
-
-        Returns whether nothing has been done yet, and there is room for more.
-        """
-        if self._transport is None or not frame.is_wide:
-            self.put_frame(frame, now, is_transition=True)
-            return False
+    def passed_by(self, now: float) -> None:
+        """A frame is written to the `transport` right after this, in a volley, while the outbox `is_at_ease`."""
         self._last_put_s = now
-        return volley.add(self._transport, frame.ready(), owner)
 
     def _queue(self, item: _Waiting, now: float) -> None:
         assert not item.is_transition or self._transitions < MAX_TRANSITIONS, "the session is advanced only when there is room"

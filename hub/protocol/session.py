@@ -16,7 +16,6 @@ from typing import TypeAlias, assert_never
 
 from hub.errors import BadRequest
 from hub.protocol.content import Content
-from hub.protocol.frames import Frame
 from hub.protocol.messages import (
     AddQuery,
     Authenticate,
@@ -49,7 +48,7 @@ from hub.protocol.messages import (
     Version,
     Watch,
 )
-from hub.protocol.steps import StepFormat, Steps
+from hub.protocol.steps import StepFormat, Steps, Way
 from hub.timestamps import ZERO, Timestamp
 
 Recall: TypeAlias = Callable[[AddQuery, Success], Resumed | None]
@@ -310,7 +309,7 @@ class Session:
         self.least_ts, self.owes_transition = ts, False
         return Transition(start, self._sent, (*self._take_removed(), *changes) if self._removed else tuple(changes))
 
-    def step(self, query_id: QueryId, steps: Steps, wire_format: StepFormat) -> Frame | None:
+    def step(self, query_id: QueryId, steps: Steps, wire_format: StepFormat) -> Way | None:
         """`advance` for where one query has another value, all others are as `shown` (which is the caller's to see), and nothing
         is owed; None, with nothing done, where it is not as simple as that."""
         shown = self.shown.get(query_id)
@@ -322,7 +321,7 @@ class Session:
         self._sent = way.end
         self.least_ts = steps.ts
         self.shown[query_id] = steps.result
-        return steps.frame(way, query_id)
+        return way
 
     def _take_removed(self) -> list[QueryRemoved]:
         removed = [QueryRemoved(query_id) for query_id in self._removed if query_id not in self.shown]

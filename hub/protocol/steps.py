@@ -1,8 +1,8 @@
 """Steps: one query's new value on its way to all who show an older one.
 
-Nearly every delivery is such a step, so it has a way of its own: what sessions in one state are sent is found out and written once,
-and for others only what is their own is written, around what they share. `hub.live.evaluations` makes a `Steps` for each value that
-it hands out, and counts what was sent; `Session.step` asks it.
+Nearly every delivery is such a step, so it has a way of its own: what sessions in one state are sent is found out and written
+once, and for each of them only the query's id, between what comes before it and behind it. `hub.live.evaluations` makes a `Steps`
+for each value that it hands out, and counts what was sent; `Session.step` asks it.
 """
 
 from __future__ import annotations
@@ -11,38 +11,77 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from hub.protocol.frames import Frame
+from hub.protocol.frames import SMALL_BYTES, Frame, header_of
 from hub.protocol.messages import QueryId, Success, Version
 from hub.protocol.volley import Volley
 from hub.timestamps import Timestamp
 
-_MAX_FRAMES = 32
-"""Kept for others in the same state. Where there are more states than that, to keep each of them costs more than it saves."""
+_MAX_KEPT = 32
+"""Frames kept for others who show the query under the same id. Where there are more ids, to keep each costs more than it saves."""
 
-WriteFrame: TypeAlias = Callable[[QueryId], Frame]
-"""Writes a transition that has this one change, of the query of this id."""
-WriteStep: TypeAlias = Callable[[Version, Version], WriteFrame]
-"""For transitions from the first version to the second."""
+Pieces: TypeAlias = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepText:
+    """How a transition with this one change is written: `opening` of its two versions, the query's id (`number`), and `rest`."""
+
+    is_text: bool
+    opening: Callable[[Version, Version], bytes]
+    number: Callable[[QueryId], bytes]
+    rest: bytes
 
 
 class StepFormat(Protocol):
     """What steps need of a wire format."""
 
-    def step(self, base: Success, result: Success) -> WriteStep:
+    def step(self, base: Success, result: Success) -> StepText:
         """For transitions of which this is all: a query that showed `base` has the other value `result`."""
         ...
 
 
-@dataclass(slots=True, eq=False)
 class Way:
     """Of all sessions of one wire format that are at one version and show one value, to where the step leads them."""
 
-    base: Success
-    wire_format: StepFormat
-    start: Version
-    end: Version
-    write: WriteFrame
-    frames: dict[QueryId, Frame] = field(default_factory=dict)
+    __slots__ = ("_heads", "_kept", "_opening", "_text", "base", "end", "is_wide", "start", "wire_format")
+
+    def __init__(
+        self, base: Success, wire_format: StepFormat, start: Version, end: Version, text: StepText, *, is_wide: bool
+    ) -> None:
+        self.base = base
+        self.wire_format = wire_format
+        self.start = start
+        self.end = end
+        self.is_wide = is_wide
+        self._text = text
+        self._opening = text.opening(start, end)
+        self._heads: dict[int, tuple[bytes, int]] = {}
+        self._kept: dict[QueryId, tuple[Pieces, int]] = {}
+
+    def frame(self, query_id: QueryId) -> Frame:
+        own, rest = self._opening + self._text.number(query_id), self._text.rest
+        return Frame(self._text.is_text, (own, rest), len(own) + len(rest), self.is_wide)
+
+    def ready(self, query_id: QueryId) -> tuple[Pieces, int]:
+        """The same as it is written to a transport (`Frame.ready`), and the size of its payload in bytes. Those who show the query
+        under the same id get it in one piece, which takes a sixth off each writing of it."""
+        known = self._kept.get(query_id)
+        if known is not None:
+            if len(known[0]) > 1:
+                known = self._kept[query_id] = (b"".join(known[0]),), known[1]
+            return known
+        number = self._text.number(query_id)
+        head, size_bytes = self._heads.get(len(number)) or self._new_head(len(number))
+        pieces = (head + number, self._text.rest) if size_bytes > SMALL_BYTES else (head + number + self._text.rest,)
+        if len(self._kept) < _MAX_KEPT:
+            self._kept[query_id] = pieces, size_bytes
+        return pieces, size_bytes
+
+    def _new_head(self, digits: int) -> tuple[bytes, int]:
+        """Of frames whose id is so long."""
+        size_bytes = len(self._opening) + digits + len(self._text.rest)
+        head = self._heads[digits] = header_of(self._text.is_text, size_bytes) + self._opening, size_bytes
+        return head
 
 
 @dataclass(slots=True)
@@ -56,8 +95,7 @@ class Steps:
     sent_bytes: int = 0
     _last: Way | None = None
     _ways: dict[tuple[int, StepFormat, Version], Way] = field(default_factory=dict)
-    _writers: dict[tuple[int, StepFormat], WriteStep] = field(default_factory=dict)
-    _kept: int = 0
+    _texts: dict[tuple[int, StepFormat], StepText] = field(default_factory=dict)
 
     def way(self, base: Success, wire_format: StepFormat, start: Version) -> Way | None:
         """Of sessions that show `base` and are at `start`; None if they would see no difference."""
@@ -72,23 +110,11 @@ class Steps:
             self._last = way
         return way
 
-    def frame(self, way: Way, query_id: QueryId) -> Frame:
-        """For a session on this way, of which the query has this id."""
-        frame = way.frames.get(query_id)
-        if frame is not None:
-            frame.share()
-            return frame
-        frame = way.write(query_id)
-        if self._kept < _MAX_FRAMES:
-            self._kept += 1
-            way.frames[query_id] = frame
-        return frame
-
     def _new_way(self, base: Success, wire_format: StepFormat, start: Version) -> Way:
-        write = self._writers.get((id(base), wire_format))
-        if write is None:
-            write = self._writers[id(base), wire_format] = wire_format.step(base, self.result)
+        text = self._texts.get((id(base), wire_format))
+        if text is None:
+            text = self._texts[id(base), wire_format] = wire_format.step(base, self.result)
         end = Version(start.query_set, start.identity, self.ts)
-        way = Way(base, wire_format, start, end, write(start, end))
+        way = Way(base, wire_format, start, end, text, is_wide=self.result.is_wide)
         self._ways[id(base), wire_format, start] = way  # which keeps `base`, and so its identity
         return way

@@ -77,7 +77,7 @@ def test_the_only_change_is_what_the_newest_common_moment_tells(
     shown = {name: latest[name] for name in others if name != unseen}
     result = data.draw(st.sampled_from([*latest.values(), Success("another")]))
 
-    is_it = is_only_change(Timestamp(head), named, shown, changed, result)
+    is_it = is_only_change(Timestamp(head), named[changed], result, named, shown)
 
     stands = all(evaluations and evaluations[-1].until is None and evaluations[-1].since <= head for evaluations in queries)
     differs = {name for name in results if results[name] is not shown.get(name)}

@@ -89,6 +89,8 @@ def test_a_ping_is_due_after_silence() -> None:
     assert outbox.ping_at == 22.0
     outbox.put(Ping(), now=22.0)
     assert outbox.ping_at == 37.0
+    outbox.passed_by(now=30.0)
+    assert outbox.ping_at == 45.0
 
 
 class Transport:

@@ -188,8 +188,9 @@ class SessionLaws(RuleBasedStateMachine):
         if len(changed) != 1 or not isinstance(result := results[changed[0]], Success):
             return
         advanced = copy.deepcopy(self.session)
-        frame = self.session.step(changed[0], Steps(result, self.head, Volley()), STOCK)
-        if frame is not None:
+        way = self.session.step(changed[0], Steps(result, self.head, Volley()), STOCK)
+        if way is not None:
+            frame = way.frame(changed[0])
             transition = advanced.advance(self.head, results)
             assert transition is not None
             assert STOCK.write(transition).payload == frame.payload
