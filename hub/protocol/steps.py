@@ -19,6 +19,9 @@ from hub.timestamps import Timestamp
 _MAX_KEPT = 32
 """Frames kept for others who show the query under the same id. Where there are more ids, to keep each costs more than it saves."""
 
+_JOINED_MAX_BYTES = 64 * 1024
+"""A larger frame stays in pieces: each of those kept would be a copy of what is there once."""
+
 Pieces: TypeAlias = tuple[bytes, ...]
 
 
@@ -64,11 +67,12 @@ class Way:
 
     def ready(self, query_id: QueryId) -> tuple[Pieces, int]:
         """The same as it is written to a transport (`Frame.ready`), and the size of its payload in bytes. Those who show the query
-        under the same id get it in one piece, which takes a sixth off each writing of it."""
+        under the same id get it in one piece, which takes a sixth off each writing of it, unless it is large."""
         known = self._kept.get(query_id)
         if known is not None:
-            if len(known[0]) > 1:
-                known = self._kept[query_id] = (b"".join(known[0]),), known[1]
+            pieces, size_bytes = known
+            if len(pieces) > 1 and size_bytes <= _JOINED_MAX_BYTES:
+                known = self._kept[query_id] = (b"".join(pieces),), size_bytes
             return known
         number = self._text.number(query_id)
         head, size_bytes = self._heads.get(len(number)) or self._new_head(len(number))
@@ -77,10 +81,10 @@ class Way:
             self._kept[query_id] = pieces, size_bytes
         return pieces, size_bytes
 
-    def _new_head(self, digits: int) -> tuple[bytes, int]:
-        """Of frames whose id is so long."""
-        size_bytes = len(self._opening) + digits + len(self._text.rest)
-        head = self._heads[digits] = header_of(self._text.is_text, size_bytes) + self._opening, size_bytes
+    def _new_head(self, number_bytes: int) -> tuple[bytes, int]:
+        """What comes before the id, and the size of the payload, where the id takes so many bytes."""
+        size_bytes = len(self._opening) + number_bytes + len(self._text.rest)
+        head = self._heads[number_bytes] = header_of(self._text.is_text, size_bytes) + self._opening, size_bytes
         return head
 
 
