@@ -300,7 +300,7 @@ class Connection:
         pieces, size_bytes = way.ready(query_id)
         steps.sent_bytes += size_bytes
         outbox.passed_by(now)
-        return steps.volley.add(outbox.transport, pieces, self)
+        return steps.volley.add(outbox.transport, pieces, size_bytes, self)
 
     def refresh(self) -> None:
         """Put the transition to the newest moment that all its queries have in common into the outbox, if one is due.

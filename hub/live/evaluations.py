@@ -148,7 +148,7 @@ class Evaluations:
                 live, steps = subscription.live, self._steps(subscription.live, volley)
             if subscription is None or steps is None:
                 subscriber.refresh()
-            elif subscriber.step(subscription, steps, slices.now):
+            elif subscriber.step(subscription, steps, slices.now) and not slices.is_over():
                 continue
             volley.leave()
             if slices.is_over():

@@ -48,8 +48,10 @@ def evaluation_at(evaluations: Sequence[Evaluation], ts: Timestamp) -> Evaluatio
 def is_only_change(
     ts: Timestamp, changed: Evaluated, result: Result, queries: Mapping[K, Evaluated], shown: Mapping[K, Result]
 ) -> bool:
-    """Whether at `ts` and since, `result` is the latest one of `changed`, which is one of the `queries`, and all others are as
-    `shown`."""
+    """Whether at `ts` and since, `result` is the latest one of `changed`, and all others of the `queries` are as `shown`.
+
+    A query that was taken out of them has no evaluations any more, and so is never the only change.
+    """
     if not _stands(ts, changed, result):
         return False
     if len(queries) > 1:

@@ -43,13 +43,20 @@ class StepFormat(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Room:
+    """For frames that all ways of one value may still keep."""
+
+    left: int = _MAX_KEPT
+
+
 class Way:
     """Of all sessions of one wire format that are at one version and show one value, to where the step leads them."""
 
-    __slots__ = ("_heads", "_kept", "_opening", "_text", "base", "end", "is_wide", "start", "wire_format")
+    __slots__ = ("_heads", "_kept", "_opening", "_room", "_text", "base", "end", "is_wide", "start", "wire_format")
 
     def __init__(
-        self, base: Success, wire_format: StepFormat, start: Version, end: Version, text: StepText, *, is_wide: bool
+        self, base: Success, wire_format: StepFormat, start: Version, end: Version, text: StepText, room: _Room, *, is_wide: bool
     ) -> None:
         self.base = base
         self.wire_format = wire_format
@@ -57,6 +64,7 @@ class Way:
         self.end = end
         self.is_wide = is_wide
         self._text = text
+        self._room = room
         self._opening = text.opening(start, end)
         self._heads: dict[int, tuple[bytes, int]] = {}
         self._kept: dict[QueryId, tuple[Pieces, int]] = {}
@@ -77,7 +85,8 @@ class Way:
         number = self._text.number(query_id)
         head, size_bytes = self._heads.get(len(number)) or self._new_head(len(number))
         pieces = (head + number, self._text.rest) if size_bytes > SMALL_BYTES else (head + number + self._text.rest,)
-        if len(self._kept) < _MAX_KEPT:
+        if self._room.left > 0:
+            self._room.left -= 1
             self._kept[query_id] = pieces, size_bytes
         return pieces, size_bytes
 
@@ -99,7 +108,8 @@ class Steps:
     sent_bytes: int = 0
     _last: Way | None = None
     _ways: dict[tuple[int, StepFormat, Version], Way] = field(default_factory=dict)
-    _texts: dict[tuple[int, StepFormat], StepText] = field(default_factory=dict)
+    _texts: dict[tuple[int, StepFormat], tuple[Success, StepText]] = field(default_factory=dict)  # with the base of the id
+    _room: _Room = field(default_factory=_Room)
 
     def way(self, base: Success, wire_format: StepFormat, start: Version) -> Way | None:
         """Of sessions that show `base` and are at `start`; None if they would see no difference."""
@@ -115,10 +125,10 @@ class Steps:
         return way
 
     def _new_way(self, base: Success, wire_format: StepFormat, start: Version) -> Way:
-        text = self._texts.get((id(base), wire_format))
-        if text is None:
-            text = self._texts[id(base), wire_format] = wire_format.step(base, self.result)
+        known = self._texts.get((id(base), wire_format))
+        if known is None:
+            known = self._texts[id(base), wire_format] = base, wire_format.step(base, self.result)
         end = Version(start.query_set, start.identity, self.ts)
-        way = Way(base, wire_format, start, end, text, is_wide=self.result.is_wide)
+        way = Way(base, wire_format, start, end, known[1], self._room, is_wide=self.result.is_wide)
         self._ways[id(base), wire_format, start] = way  # which keeps `base`, and so its identity
         return way

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-FRAMES = 64
+MAX_FRAMES = 64
 """So many make a volley: their pieces are still in the processor's cache when they are written."""
+MAX_BYTES = 1024 * 1024
+"""So much makes one, too: nobody looks at the clock while a volley is written."""
 
 
 class Transport(Protocol):
@@ -28,15 +30,17 @@ class Volley:
 
     def __init__(self) -> None:
         self._frames: list[tuple[Transport, tuple[bytes, ...], Owner]] = []
+        self._size_bytes = 0
 
-    def add(self, transport: Transport, pieces: tuple[bytes, ...], owner: Owner) -> bool:
+    def add(self, transport: Transport, pieces: tuple[bytes, ...], size_bytes: int, owner: Owner) -> bool:
         """Whether there is room for more."""
         self._frames.append((transport, pieces, owner))
-        return len(self._frames) < FRAMES
+        self._size_bytes += size_bytes
+        return len(self._frames) < MAX_FRAMES and self._size_bytes < MAX_BYTES
 
     def leave(self) -> None:
         """Write them. An error concerns its socket alone."""
-        frames, self._frames = self._frames, []
+        frames, self._frames, self._size_bytes = self._frames, [], 0
         for transport, pieces, owner in frames:
             try:
                 transport.writelines(pieces)

@@ -11,8 +11,8 @@ last message, and costs several times what writing does: so it is for frames of 
 
 from __future__ import annotations
 
-from asyncio.transports import BaseTransport
-from collections.abc import Callable, MutableMapping
+from asyncio.transports import BaseTransport, WriteTransport
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.http11 import Request
 
 from hub.protocol.frames import Frame
+from hub.protocol.volley import Transport
 
 EXTENSION = "hub.frames"
 
@@ -48,8 +49,22 @@ class DeflateContexts:
     left: int
 
 
+class _Joining:
+    """For a transport of asyncio's own loop: in 3.12 and 3.13 its `writelines` does not pause for what it could not write, and
+    takes up a socket again that was aborted."""
+
+    def __init__(self, transport: WriteTransport) -> None:
+        self._transport = transport
+
+    def writelines(self, pieces: Iterable[bytes], /) -> None:
+        self._transport.write(b"".join(pieces))
+
+
 class ReadyFrames(WebSocketsSansIOProtocol):
-    """`listener` is told when the transport pauses and resumes. The transport counts as paused as long as it holds anything."""
+    """`listener` is told when the transport pauses and resumes. The transport counts as paused as long as it holds anything.
+
+    `out` is where pieces of frames are written.
+    """
 
     listener: Listener | None = None
     take: Callable[[str | bytes], bool] | None = None
@@ -61,6 +76,8 @@ class ReadyFrames(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=0)
+        is_asyncios = type(transport).__module__.startswith("asyncio.")
+        self.out: Transport = _Joining(self.transport) if is_asyncios else self.transport
 
     def handle_connect(self, event: Request) -> None:
         self.conn.available_extensions = [_DEFLATE] if self.contexts.left > 0 else []
@@ -80,11 +97,7 @@ class ReadyFrames(WebSocketsSansIOProtocol):
         if self._compresses and not frame.is_wide and frame.size_bytes in _COMPRESSED_BYTES:
             self.transport.write(frame.as_websocket_frame().serialize(mask=False, extensions=self.conn.extensions))
         else:
-            pieces = frame.ready()
-            if len(pieces) == 1:
-                self.transport.write(pieces[0])
-            else:
-                self.transport.writelines(pieces)
+            self.out.writelines(frame.ready())
         return True
 
     def send_receive_event_to_app(self) -> None:

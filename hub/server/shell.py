@@ -144,7 +144,7 @@ class ReadyShell(Shell):
 
     @property
     def transport(self) -> Transport | None:
-        return self._frames.transport
+        return self._frames.out
 
     def wake(self) -> None:
         close = self.connection.close

@@ -176,7 +176,7 @@ def breaks(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_volley_reaches_everybody_whatever_stands_between(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some are written to at once and some are not, one is paused, one is broken, and they are more than a volley."""
     async with live_hub(store) as hub:
-        screens = [hub.screen(is_written_at_once=n % 5 != 0) for n in range(2 * volley.FRAMES)]
+        screens = [hub.screen(is_written_at_once=n % 5 != 0) for n in range(2 * volley.MAX_FRAMES)]
         shown = [await screen.watch("notes:newest", room="a") for screen in screens]
         screens[7].reads = False
         broken = screens[11]

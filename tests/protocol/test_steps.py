@@ -97,11 +97,12 @@ def test_sessions_that_show_different_values_take_different_steps() -> None:
     assert len(payloads) == 1 + 2 + 2
 
 
-def test_what_a_way_keeps_is_bounded() -> None:
-    way = way_of(Steps(success("new" * 400), TS, Volley()), success("old"))
+def test_what_is_kept_is_bounded_however_many_ways_there_are() -> None:
+    steps, old = Steps(success("new" * 400), TS, Volley()), success("old")
+    states = [(way_of(steps, old, Version(n % 7, 0, Timestamp(5))), QueryId(n)) for n in range(100)]
 
-    first = [way.ready(QueryId(n))[0] for n in range(100)]
-    again = [way.ready(QueryId(n))[0] for n in range(100)]
+    first = [way.ready(query_id)[0] for way, query_id in states]
+    again = [way.ready(query_id)[0] for way, query_id in states]
 
     assert [len(pieces) for pieces in again] == [1] * 32 + [2] * 68
     assert [b"".join(pieces) for pieces in first] == [b"".join(pieces) for pieces in again]

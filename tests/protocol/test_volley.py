@@ -31,7 +31,7 @@ def test_what_is_in_a_volley_is_written_once_when_it_leaves_and_in_order() -> No
     leaving = Volley()
     for name in "abc":
         socket = Socket(name, written)
-        assert leaving.add(socket, (name.encode(), b"!"), socket)
+        assert leaving.add(socket, (name.encode(), b"!"), 2, socket)
     assert written == []
 
     leaving.leave()
@@ -44,7 +44,7 @@ def test_a_socket_that_cannot_be_written_to_is_given_up_and_all_others_are_writt
     written = list[tuple[str, bytes]]()
     broken, others, leaving = Socket("b", written, is_broken=True), [Socket(name, written) for name in "ac"], Volley()
     for socket in (others[0], broken, others[1]):
-        leaving.add(socket, (b"x",), socket)
+        leaving.add(socket, (b"x",), 1, socket)
 
     leaving.leave()
 
@@ -54,5 +54,13 @@ def test_a_socket_that_cannot_be_written_to_is_given_up_and_all_others_are_writt
 
 def test_a_volley_says_when_it_has_no_room() -> None:
     socket, leaving = Socket("a", []), Volley()
-    rooms = [leaving.add(socket, (b"x",), socket) for _ in range(volley.FRAMES)]
-    assert rooms == [True] * (volley.FRAMES - 1) + [False]
+    rooms = [leaving.add(socket, (b"x",), 1, socket) for _ in range(volley.MAX_FRAMES)]
+    assert rooms == [True] * (volley.MAX_FRAMES - 1) + [False]
+
+
+def test_a_volley_is_bounded_in_bytes_too() -> None:
+    socket, leaving = Socket("a", []), Volley()
+    for _ in range(2):
+        assert leaving.add(socket, (b"x",), volley.MAX_BYTES // 2, socket)
+        assert not leaving.add(socket, (b"x",), volley.MAX_BYTES // 2, socket)
+        leaving.leave()

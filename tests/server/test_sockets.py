@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -200,7 +201,7 @@ async def test_a_client_that_does_not_read_is_closed_and_costs_others_nothing(wa
         await quick.shows(15)
 
 
-async def test_among_many_some_leave_some_break_and_some_do_not_read(ways: str, caplog: pytest.LogCaptureFixture) -> None:
+async def among_many_some_leave_some_break_and_some_do_not_read(ways: str) -> None:
     """Nobody else notices, whatever state a socket is in when what many get is written to it."""
     async with running(ways) as it:
         leaving, breaking, staying = [[await it.client() for _ in range(n)] for n in (8, 8, 25)]
@@ -219,6 +220,16 @@ async def test_among_many_some_leave_some_break_and_some_do_not_read(ways: str, 
         await holds(lambda: len(it.hub.sockets) == len(staying) + 1)
 
     assert [len(client.shown) for client in staying] == [13] * len(staying)
+    assert len(slow.shown) < 13
+
+
+async def test_among_many_some_leave_some_break_and_some_do_not_read(ways: str, caplog: pytest.LogCaptureFixture) -> None:
+    await among_many_some_leave_some_break_and_some_do_not_read(ways)
+    assert "session could not be" not in caplog.text
+
+
+def test_and_so_it_is_on_the_loop_that_hubs_run_on(ways: str, caplog: pytest.LogCaptureFixture) -> None:
+    uvloop.run(among_many_some_leave_some_break_and_some_do_not_read(ways))
     assert "session could not be" not in caplog.text
 
 
