@@ -12,11 +12,11 @@ from bench.servers import REPOSITORY, Servers, Unavailable
 from bench.workloads import WORKLOADS
 
 JOB_S = 180.0
-ROUNDS: dict[Scale, int] = {"tiny": 1, "quick": 2, "full": 2}
+ROUNDS: dict[Scale, int] = {"tiny": 1, "quick": 2, "full": 3}
 FEWER: dict[Scale, dict[str, int]] = {
     "tiny": {},
     "quick": dict.fromkeys(("light", "mixed", "storm", "idle", "invalidation", "streaming"), 1),
-    "full": {"mixed": 1, "idle": 1, "invalidation": 1, "streaming": 1},
+    "full": {"storm": 2, "external": 2, "light": 2, "mixed": 1, "idle": 1, "invalidation": 1, "streaming": 1},
 }
 """Rounds of workloads that take long, or hardly vary."""
 

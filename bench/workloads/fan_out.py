@@ -28,7 +28,7 @@ OPENING = 100
 
 def cases(scale: Scale) -> list[Case]:
     sizes = {"tiny": [1, 50], "quick": [1, 100, 1000], "full": [1, 100, 1000, 5000]}[scale]
-    seconds = {"tiny": 0.3, "quick": 0.8, "full": 1.5}[scale]
+    seconds = {"tiny": 0.3, "quick": 0.8, "full": 1.0}[scale]
     contenders: list[Contender] = ["hub", "hub native", "bare", "peer"]
     return [case("fan_out", who, subscribers=size, seconds=seconds) for size in sizes for who in contenders]
 

@@ -32,7 +32,7 @@ MOST_BARE = 32
 
 def cases(scale: Scale) -> list[Case]:
     in_flight = {"tiny": [1, 8], "quick": [1, 32], "full": [1, 8, 32, 128]}[scale]
-    seconds = {"tiny": 0.3, "quick": 0.6, "full": 2.0}[scale]
+    seconds = {"tiny": 0.3, "quick": 0.6, "full": 1.3}[scale]
     everybody: list[Contender] = ["hub", "hub http", "bare loop", "peer"]
     transactional: list[Contender] = ["hub", "hub http", "bare loop"]
     many = [case("mutations", who, in_flight=n, chats="many", seconds=seconds) for n in in_flight for who in everybody]

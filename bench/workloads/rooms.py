@@ -26,7 +26,7 @@ OPENING = 20
 
 def cases(scale: Scale) -> list[Case]:
     sizes = {"tiny": [20, 100], "quick": [100, 1000], "full": [100, 1000, 10_000]}[scale]
-    seconds = {"tiny": 0.3, "quick": 0.8, "full": 2.0}[scale]
+    seconds = {"tiny": 0.3, "quick": 0.8, "full": 1.5}[scale]
     contenders: list[Contender] = ["hub", "peer"]
     return [case("rooms", who, live_queries=size, seconds=seconds) for size in sizes for who in contenders]
 
