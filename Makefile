@@ -60,7 +60,7 @@ cover: install packages ## As test, in one process, with a report of what no tes
 	@$(PY) -m coverage report
 
 .PHONY: bench
-bench: .venv/.bench ## Compare with bare floors and a peer in about 10 minutes; writes docs/benchmarks.md
+bench: .venv/.bench ## Compare with bare floors and a peer in about 12 minutes; writes docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: bench-quick

@@ -38,7 +38,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", choices=[[], *WORKLOADS], help="only these")
-    parser.add_argument("--scale", choices=list(CHATS), default="full", help="full takes about 10 minutes, quick 2")
+    parser.add_argument("--scale", choices=list(CHATS), default="full", help="full takes about 12 minutes, quick 2")
     parser.add_argument("--page", type=Path, default=servers.REPOSITORY / "docs" / "benchmarks.md", help="where to write")
     parser.add_argument("--note", default="", help="a remark at the top of the page")
     return parser.parse_args()
