@@ -50,24 +50,20 @@ class _Room:
     left: int = _MAX_KEPT
 
 
+@dataclass(slots=True, eq=False)
 class Way:
     """Of all sessions of one wire format that are at one version and show one value, to where the step leads them."""
 
-    __slots__ = ("_heads", "_kept", "_opening", "_room", "_text", "base", "end", "is_wide", "start", "wire_format")
-
-    def __init__(
-        self, base: Success, wire_format: StepFormat, start: Version, end: Version, text: StepText, room: _Room, *, is_wide: bool
-    ) -> None:
-        self.base = base
-        self.wire_format = wire_format
-        self.start = start
-        self.end = end
-        self.is_wide = is_wide
-        self._text = text
-        self._room = room
-        self._opening = text.opening(start, end)
-        self._heads: dict[int, tuple[bytes, int]] = {}
-        self._kept: dict[QueryId, tuple[Pieces, int]] = {}
+    base: Success
+    wire_format: StepFormat
+    start: Version
+    end: Version
+    is_wide: bool
+    _text: StepText
+    _opening: bytes
+    _room: _Room
+    _heads: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    _kept: dict[QueryId, tuple[Pieces, int]] = field(default_factory=dict)
 
     def frame(self, query_id: QueryId) -> Frame:
         own, rest = self._opening + self._text.number(query_id), self._text.rest
@@ -108,7 +104,7 @@ class Steps:
     sent_bytes: int = 0
     _last: Way | None = None
     _ways: dict[tuple[int, StepFormat, Version], Way] = field(default_factory=dict)
-    _texts: dict[tuple[int, StepFormat], tuple[Success, StepText]] = field(default_factory=dict)  # with the base of the id
+    _texts: dict[tuple[int, StepFormat], tuple[Success, StepText]] = field(default_factory=dict)  # with the base whose id it is
     _room: _Room = field(default_factory=_Room)
 
     def way(self, base: Success, wire_format: StepFormat, start: Version) -> Way | None:
@@ -128,7 +124,7 @@ class Steps:
         known = self._texts.get((id(base), wire_format))
         if known is None:
             known = self._texts[id(base), wire_format] = base, wire_format.step(base, self.result)
-        end = Version(start.query_set, start.identity, self.ts)
-        way = Way(base, wire_format, start, end, known[1], self._room, is_wide=self.result.is_wide)
-        self._ways[id(base), wire_format, start] = way  # which keeps `base`, and so its identity
+        text, end = known[1], Version(start.query_set, start.identity, self.ts)
+        way = Way(base, wire_format, start, end, self.result.is_wide, text, text.opening(start, end), self._room)
+        self._ways[id(base), wire_format, start] = way
         return way

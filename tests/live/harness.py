@@ -91,7 +91,6 @@ class Screen:
         self._first_caller = caller
         self.connection: Connection | None = None
         self._is_written_at_once = is_written_at_once
-        self.wire = Wire(self)
         self.reads = True
         self.last_close: Close | None = None
         self.callers: list[Caller] = []
